@@ -1,0 +1,47 @@
+# make alone tells what there is. Every target makes .venv when it is not there; a second run does not install again.
+#   PYTHON=python3.12   use this Python instead of the newest supported one found
+#   TORCH=cpu           on Linux: a CPU-only torch, a third of the download and the room on the disk
+
+BIN := .venv/bin
+# Any Python can run the set-up script: it looks for one that mlcourse supports, and says so when there is none.
+FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python $(PYTHON); do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null && echo $$p && break; done
+SETUP = python=$$($(FIND_PYTHON)); \
+	test -n "$$python" || { echo "No Python was found: install Python 3.11 to 3.13 from https://www.python.org/downloads/." >&2; exit 1; }; \
+	$$python tools/setup_venv.py --python "$(PYTHON)" --torch "$(TORCH)"
+
+.PHONY: help demo lab test notebooks dev install clean
+
+help:
+	@echo "make demo        install what is needed, then run both projects once (three minutes)"
+	@echo "make lab         the same install, then open the course in JupyterLab"
+	@echo "make test        every check, on copies: the notebooks and the tests (ten minutes at most)"
+	@echo "make notebooks   run all notebooks and save them with their figures (FLAGS='slow network' for all of it)"
+	@echo "make dev         once, for people who change notebooks: git hooks and the merge driver"
+	@echo "make clean       remove .venv and what the others made"
+	@echo "Options: PYTHON=python3.12 chooses the Python, TORCH=cpu the small build of torch on Linux."
+
+install:
+	@$(SETUP)
+
+demo: install
+	@$(BIN)/mlcourse demo
+
+lab: install
+	@$(BIN)/jupyter lab nbs/index.ipynb
+
+test:
+	@$(SETUP) --dev
+	@$(BIN)/python tools/check.py
+
+notebooks:
+	@$(SETUP) --dev
+	@$(BIN)/python tools/notebooks.py --flags "$(FLAGS)"
+	@$(BIN)/python tools/readme.py
+
+dev:
+	@$(SETUP) --dev
+	@$(BIN)/nbdev_install_hooks
+
+clean:
+	rm -rf .venv _demo build dist *.egg-info
