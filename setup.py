@@ -23,6 +23,7 @@ setup(
     author_email=settings['author_email'],
     url=settings['git_url'],
     license='Apache-2.0',
+    license_files=['LICENSE'],
     keywords=listed('keywords'),
     packages=find_packages(include=['mlcourse', 'mlcourse.*']),
     package_data={'mlcourse': ['weights/*', 'clips/**/*', 'images/*']},
@@ -32,6 +33,6 @@ setup(
     entry_points={'console_scripts': listed('console_scripts'),
                   'nbdev': [f"{settings['lib_name']}={settings['lib_path']}._modidx:d"]},
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Education',
-                 'Programming Language :: Python :: 3'],
+                 'Programming Language :: Python :: 3', 'Topic :: Education'],
     zip_safe=False,
 )

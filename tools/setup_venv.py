@@ -9,8 +9,8 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 CPU_INDEX = 'https://download.pytorch.org/whl/cpu'
-# GB to have free before the start: what stays in .venv, and pip's downloads on the way. Measured on Linux.
-DISK_GB = {'cuda': (6.5, 9.5), 'cpu': (2.0, 3.0)}
+# GB on the disk, measured on Linux: what stays in .venv, what it takes on the way, and what pip's cache keeps beside that.
+DISK_GB = {'cuda': (7.1, 9.8, 2.7), 'cpu': (2.3, 3.0, 0.7)}
 PROBE = """
 import json, platform, struct, sys
 try: import ensurepip, venv; has_venv = True
@@ -83,8 +83,9 @@ def choose_python(versions, wanted=None):
 
 def check_disk(folder, build):
     "Say what the install takes, and stop when the disk has no room for it."
-    stays, needs = DISK_GB[build]
+    stays, needs, cache = DISK_GB[build]
     free = shutil.disk_usage(str(folder)).free / 1e9
+    if free < needs + cache: os.environ['PIP_NO_CACHE_DIR'] = '1'
     if free < needs:
         smaller = ', or take the small build with TORCH=cpu' if build == 'cuda' else ''
         raise Problem('Too little disk: the install needs {:.1f} GB free in {} and there are {:.1f} GB: make room{}.'.format(
@@ -142,7 +143,9 @@ def show_progress(process, log, every=20):
 
 NETWORK = ('Failed to establish a new connection|NewConnectionError|ConnectTimeout|Read timed out|NameResolution|name resolution|getaddrinfo'
            '|Connection refused|Network is unreachable|Cannot connect to proxy|ProxyError|SSLError|CERTIFICATE_VERIFY|Connection broken'
-           '|RemoteDisconnected|ConnectionResetError|IncompleteRead')
+           '|RemoteDisconnected|ConnectionResetError|IncompleteRead'
+           # Every index has setuptools.
+           '|No matching distribution found for setuptools')
 
 
 def explain(lines):
@@ -222,8 +225,9 @@ def setup(root, dev=False, wanted=None, torch=None):
     else: print('Bringing .venv up to date.')
     started = time.time()
     handle, name = tempfile.mkstemp(prefix='mlcourse-install-', suffix='.log')
+    os.close(handle)
     try:
-        with os.fdopen(handle, 'w', encoding='utf-8') as log:
+        with open(name, 'w', encoding='utf-8') as log:
             if fresh: venv.mkdir()
             # Whoever pulls the plug between here and the end gets a new environment next time, not half an old one.
             if fresh or mine: (venv/'unfinished').touch()

@@ -1,0 +1,143 @@
+"""Every check of the project, on copies: the working tree stays as it is, and a learner's own outputs do no harm.
+
+    python tools/check.py
+
+It prints a line a check and ends with one that adds everything up.
+"""
+import os, re, shutil, signal, subprocess, sys, tempfile, time
+import xml.etree.ElementTree as ElementTree
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import nbformat
+
+from readme import ROOT, differences
+
+SECONDS_A_NOTEBOOK = 300
+# In the copy, the copy's mlcourse comes first. Two notebooks run at once, with a thread each.
+ENVIRONMENT = dict(os.environ, MPLBACKEND='agg', OMP_NUM_THREADS='1', PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH'])
+
+
+def git(*arguments):
+    "What git prints, as bytes; None when it fails or there is no git."
+    try: done = subprocess.run(['git', *arguments], cwd=ROOT, capture_output=True)
+    except OSError: return None
+    return done.stdout if done.returncode == 0 else None
+
+
+def copy_tree(target):
+    "Copy what git tracks, and new files that it does not ignore; without git, everything but what is made here."
+    listed = git('ls-files', '-z', '--cached', '--others', '--exclude-standard')
+    if listed is None:
+        return shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns('.*', '_*o', '*.egg-info', '__pycache__', 'build', 'dist'))
+    for name in sorted(set(os.fsdecode(listed).split('\0')) - {''}):
+        if not (ROOT/name).is_file(): continue
+        (target/name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(ROOT/name, target/name)
+    return target
+
+
+def run(command, folder, timeout=600, **environment):
+    "Run a command in `folder` and return (whether it succeeded, what it printed); its whole family ends with it."
+    process = subprocess.Popen(command, cwd=folder, env={**ENVIRONMENT, 'PYTHONPATH': str(folder), **environment}, text=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+                               start_new_session=True, errors='replace')
+    try: said = process.communicate(timeout=timeout)[0]
+    except subprocess.TimeoutExpired:
+        if hasattr(os, 'killpg'): os.killpg(process.pid, signal.SIGKILL)
+        else: process.kill()
+        return False, process.communicate()[0] + f'\nstopped after {timeout} s'
+    return process.returncode == 0, said
+
+
+def tool(name, *arguments): return [str(Path(sys.executable).parent/name), *arguments]
+
+
+def contents(folder, pattern): return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob(pattern)) if p.is_file()}
+
+
+def changed(before, after): return sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
+
+
+def check_clean(scratch):
+    "Committed notebooks are clean: the ones in git's HEAD, since stepping through a notebook changes the one on disk."
+    listed = git('ls-tree', '-r', '-z', '--name-only', 'HEAD', 'nbs', 'settings.ini')
+    if not listed: return 'skipped', 'no commit to look at'
+    for name in listed.decode().strip('\0').split('\0'):
+        (scratch/name).parent.mkdir(parents=True, exist_ok=True)
+        if name.endswith(('.ipynb', '.ini')): (scratch/name).write_bytes(git('show', f'HEAD:{name}'))
+    before = contents(scratch, '*.ipynb')
+    ok, said = run(tool('nbdev_clean'), scratch)
+    dirty = changed(before, contents(scratch, '*.ipynb'))
+    if not ok: return 'failed', said
+    return ('failed', 'run nbdev_clean and commit again: ' + ', '.join(dirty)) if dirty else ('ok', '')
+
+
+def check_export(tree):
+    "mlcourse/ is what the notebooks' export gives, with no module left over from a notebook that is gone."
+    before = contents(tree/'mlcourse', '*.py')
+    ok, said = run(tool('nbdev_export'), tree)
+    if not ok: return 'failed', said
+    after = contents(tree/'mlcourse', '*.py')
+    stale = [name for name, code in after.items() for source in re.findall(rb'File to edit: (\S+)', code)
+             if not (tree/'mlcourse'/name).parent.joinpath(source.decode()).exists()]
+    wrong = sorted({*changed(before, after), *stale})
+    return ('failed', 'run nbdev_export: mlcourse/' + ', mlcourse/'.join(wrong)) if wrong else ('ok', '')
+
+
+def check_readme():
+    "README.md is what nbs/index.ipynb gives, with the outputs on disk or with the committed ones."
+    nb = nbformat.read(ROOT/'nbs/index.ipynb', 4)
+    wrong = differences(nb)
+    committed = git('show', 'HEAD:nbs/index.ipynb')
+    if wrong and committed:
+        outputs = {c.id: c.outputs for c in nbformat.reads(committed.decode(), 4).cells if c.cell_type == 'code'}
+        for cell in nb.cells:
+            if cell.cell_type == 'code': cell.outputs = outputs.get(cell.id, cell.outputs)
+        wrong = differences(nb)
+    return ('failed', 'run tools/readme.py: ' + ', '.join(wrong)) if wrong else ('ok', '')
+
+
+def check_notebook(path, tree):
+    "One notebook runs from top to bottom, by nbdev_test in a process of its own."
+    return run(tool('nbdev_test', '--path', str(path)), tree, SECONDS_A_NOTEBOOK)
+
+
+def run_pytest(tree, report):
+    "pytest over tests/, shown as it runs; how many (passed, failed, skipped)."
+    subprocess.run([sys.executable, '-m', 'pytest', f'--junitxml={report}'], cwd=tree, env={**ENVIRONMENT, 'PYTHONPATH': str(tree)})
+    try: suite = ElementTree.parse(report).getroot().find('testsuite').attrib
+    except (OSError, ElementTree.ParseError): return 0, 1, 0
+    total, failed, skipped = int(suite['tests']), int(suite['failures']) + int(suite['errors']), int(suite['skipped'])
+    return total - failed - skipped, failed, skipped
+
+
+def main():
+    counts = dict(ok=0, failed=0, skipped=0)
+
+    def tell(what, outcome, said=''):
+        counts[outcome] += 1
+        print(f'{outcome:8}{what}', flush=True)
+        if said: print('        ' + '\n        '.join(said.strip().splitlines()[-40:]), flush=True)
+
+    with tempfile.TemporaryDirectory(prefix='mlcourse-check-') as scratch:
+        scratch = Path(scratch).resolve()
+        tree = copy_tree(scratch/'mlcourse-copy')
+        (scratch/'committed').mkdir()
+        tell('committed notebooks are clean', *check_clean(scratch/'committed'))
+        tell('mlcourse/ is what the notebooks export', *check_export(tree))
+        tell('README.md is what nbs/index.ipynb gives', *check_readme())
+        with ThreadPoolExecutor(2) as pool:
+            def timed(path):
+                started = time.time()
+                ok, said = check_notebook(path, tree)
+                return path.relative_to(tree), ok, said, time.time() - started
+            for path, ok, said, seconds in pool.map(timed, sorted((tree/'nbs').rglob('*.ipynb'))):
+                tell(f'{path}  {seconds:.0f} s', 'ok' if ok else 'failed', '' if ok else said)
+        passed, failed, skipped = run_pytest(tree, scratch/'pytest.xml')
+    passed, failed, skipped = passed + counts['ok'], failed + counts['failed'], skipped + counts['skipped']
+    print(f'{passed} passed, {failed} failed' + (f', {skipped} skipped' if skipped else ''))
+    return int(failed > 0)
+
+
+if __name__ == '__main__': sys.exit(main())
