@@ -16,10 +16,12 @@ from PIL import Image
 
 from .videos import load_image
 
-# %% ../../nbs/thumbnails/05_properties.ipynb #233e6107
+# %% ../../nbs/thumbnails/05_properties.ipynb #98263735
+def _black_rows(grey): return np.percentile(grey, 95, axis=1) < 24
+
 def _black_edges(grey):
     "How many rows at the start and at the end of `grey` are black; none if all are, since then there is no picture to frame."
-    black = np.percentile(grey, 95, axis=1) < 24
+    black = _black_rows(grey)
     return (0, 0) if black.all() else (int(np.argmin(black)), int(np.argmin(black[::-1])))
 
 def bars(
@@ -34,16 +36,16 @@ def bars(
     (left, right), (top, bottom) = found
     return left, top, right, bottom
 
-# %% ../../nbs/thumbnails/05_properties.ipynb #88f050fd
+# %% ../../nbs/thumbnails/05_properties.ipynb #9144dc8f
 SITE_SIZES = ((640, 480), (480, 360), (120, 90)) # 4:3 copies that YouTube makes of every thumbnail
 
 def without_site_bars(
     image:Image.Image, # RGB
 )->Image.Image: # 16:9, with `info['site_copy']` set, where there was padding; else `image`
     "Take off the padding of YouTube's own 4:3 copies."
-    _, top, _, bottom = bars(image)
-    eighth = image.height // 8
-    if image.size not in SITE_SIZES or min(top, bottom) < eighth - 2: return image
+    if image.size not in SITE_SIZES: return image
+    black, eighth = _black_rows(np.asarray(image.convert('L'))), image.height // 8
+    if not (black[:eighth-2].all() and black[2-eighth:].all()): return image # JPEG smears an edge over a row or two
     inner = image.crop((0, eighth, image.width, image.height - eighth))
     inner.info = image.info | {'site_copy': True}
     return inner
