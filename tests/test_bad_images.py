@@ -1,0 +1,105 @@
+"""Pictures and tables that are not what they seem: one clear sentence, and no memory spent on them."""
+import struct, subprocess, sys, zlib
+from io import BytesIO
+
+import numpy as np
+import pandas as pd
+import pytest
+from PIL import Image
+
+from mlcourse.thumbnails.advice import advise
+from mlcourse.thumbnails.videos import BadVideos, UnreadableImage, label, load_image, read_videos
+
+
+def png(width, height, pixels=b'\0'):
+    "A PNG with a true header; `pixels` is what its data unpacks to."
+    def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+    header = struct.pack('>IIBBBBB', width, height, 1, 0, 0, 0, 0) # one bit a pixel
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(pixels, 9)) + chunk(b'IEND', b'')
+
+
+def jpeg(image):
+    file = BytesIO()
+    image.save(file, 'JPEG')
+    return file.getvalue()
+
+
+noise = Image.effect_noise((320, 180), 60).convert('RGB')
+BAD = {'text.jpg': b'This is not a picture.', 'empty.jpg': b'', 'truncated.jpg': jpeg(noise)[:3000], 'header.png': png(30_000, 30_000)[:40],
+       'page.html': b'<html><script>alert(1)</script></html>', 'drawing.eps': b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n',
+       'nul.jpg': b'\0' * 5000}
+
+
+def one_sentence(error):
+    text = str(error.value)
+    return text.endswith('.') and '\n' not in text and 10 < len(text) < 300
+
+
+@pytest.mark.parametrize('name', BAD)
+@pytest.mark.parametrize('ask', [load_image, advise])
+def test_not_a_picture(ask, name, tmp_path):
+    path = tmp_path/name
+    path.write_bytes(BAD[name])
+    for source in (path, str(path), BAD[name], BytesIO(BAD[name])):
+        with pytest.raises(UnreadableImage) as error: ask(source)
+        assert one_sentence(error)
+    with pytest.raises(UnreadableImage, match=name): ask(path)
+
+
+def test_no_file_there(tmp_path):
+    with pytest.raises(FileNotFoundError) as error: load_image(tmp_path/'none.jpg')
+    assert one_sentence(error) and 'none.jpg' in str(error.value)
+    with pytest.raises(IsADirectoryError) as error: load_image(tmp_path)
+    assert one_sentence(error)
+
+
+def test_huge_png_is_refused_before_it_is_decoded(tmp_path):
+    "A true 30,000 x 30,000 picture in a file of about 110 kB; decoded it would need 900 MB or more."
+    pytest.importorskip('resource') # not on Windows
+    path = tmp_path/'huge.png'
+    path.write_bytes(png(30_000, 30_000, bytes(30_000 * (1 + 30_000//8))))
+    assert path.stat().st_size < 1_000_000
+    code = ("import resource, sys\nfrom mlcourse.thumbnails.videos import UnreadableImage, load_image\n"
+            "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
+            "try: load_image(sys.argv[1])\nexcept UnreadableImage as error: print(error)\n"
+            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
+    told, grown = subprocess.run([sys.executable, '-c', code, path], capture_output=True, text=True, check=True).stdout.strip().rsplit('\n', 1)
+    assert 'huge.png has more than 50,000,000 pixels' in told
+    assert int(grown) < (20_000 if sys.platform != 'darwin' else 20_000_000) # kB on Linux, bytes on macOS
+
+
+@pytest.mark.parametrize('size', [(1, 1), (1, 500), (500, 1), (3, 2)])
+@pytest.mark.parametrize('colour', ['black', 'white', 'red'])
+def test_tiny_pictures_get_an_answer(size, colour):
+    report = advise(Image.new('RGB', size, colour), title='<b>x</b>')
+    assert 'small' in [item.name for item in report.recommendations]
+    assert '<b>x' not in report.to_html()
+    for item in report.recommendations: item.preview, item.change
+    report.figure()
+
+
+@pytest.mark.parametrize('mode', ['1', 'L', 'LA', 'P', 'RGBA', 'CMYK', 'YCbCr', 'HSV', 'LAB', 'I', 'F', 'I;16'])
+def test_every_kind_of_picture(mode):
+    image = Image.fromarray(np.full((90, 160), 40_000, np.uint16)) if mode == 'I;16' else noise.convert(mode)
+    assert load_image(image).mode == 'RGB'
+    assert load_image(image).size == image.size
+
+
+def test_table_with_missing_numbers():
+    table = pd.DataFrame({'video_id': list('abcdef'), 'channel_id': ['x', 'x', None, None, 'y', 'z'],
+                          'published_at': ['2024-01-01', None, '2024-01-01', '2024-01-01', 'never', '2030-01-01'], 'observed_at': '2024-01-11',
+                          'view_count': [2000, 5, None, 'hidden', 7, 9]})
+    labelled = label(table)
+    assert labelled.views_per_day.tolist()[0] == 200 and labelled.views_per_day.isna().tolist() == [False] + [True]*5
+    assert labelled.above_threshold.isna().sum() == 5 and labelled.subscriber_count.isna().all()
+    assert set(labelled.split) <= {'train', 'valid'} and labelled.split.notna().all()
+    with pytest.raises(BadVideos): label(table.drop(columns='view_count'))
+
+
+def test_tables_that_are_none(tmp_path):
+    with pytest.raises(FileNotFoundError): read_videos(tmp_path/'nowhere')
+    (tmp_path/'videos.csv').write_bytes(b'\xff\xfe\x00bad\x00')
+    with pytest.raises(BadVideos) as error: read_videos(tmp_path)
+    assert 'videos.csv' in str(error.value)
+    (tmp_path/'videos.csv').write_text('')
+    with pytest.raises(BadVideos): read_videos(tmp_path)
