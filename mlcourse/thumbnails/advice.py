@@ -35,9 +35,10 @@ def ramp(
     "How far `value` has gone from fine to bad."
     return float(np.clip((value - fine) / (bad - fine), 0, 1))
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #c71b40ee
+# %% ../../nbs/thumbnails/06_advice.ipynb #76b3abcc
 GRADES = ('Platform rule', 'Published finding', 'Convention')
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #cf757f11
 class Rule(NamedTuple):
     "When to say something about a picture, and what."
     property: str # a name in PROPERTIES
@@ -50,7 +51,7 @@ class Rule(NamedTuple):
 
 RULES = {} # name of the fault -> Rule
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #ab84f3ae
+# %% ../../nbs/thumbnails/06_advice.ipynb #80599dcb
 def brighten(
     image:Image.Image, # RGB
 )->Image.Image:
@@ -58,6 +59,7 @@ def brighten(
     gain = min(8, 225 / max(exposure(image)['p95_grey'], 1))
     return image.point(lambda level: min(255, round(level * gain)))
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #e237e683
 RULES['too dark'] = Rule(
     'exposure', lambda p: ramp(p['p95_grey'], fine=150, bad=40),
     "Nothing in the picture is bright: 95 % of it stays below grey level {p95_grey:.0f} of 255.",
@@ -65,7 +67,7 @@ RULES['too dark'] = Rule(
     "Raise the exposure, or light the subject, until its brightest parts come near white.",
     'p95_grey', brighten)
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #affe4289
+# %% ../../nbs/thumbnails/06_advice.ipynb #9b3188ec
 def darken(
     image:Image.Image, # RGB
 )->Image.Image:
@@ -73,6 +75,7 @@ def darken(
     gamma = min(4, np.log(150/255) / np.log(min(exposure(image)['mean_grey'], 254) / 255))
     return image.point(lambda level: round(255 * (level/255)**gamma))
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #429b5fc4
 RULES['too bright'] = Rule(
     'exposure', lambda p: ramp(p['mean_grey'], fine=200, bad=245),
     "Nearly all of the picture is bright: its mean grey level is {mean_grey:.0f} of 255.",
@@ -80,7 +83,7 @@ RULES['too bright'] = Rule(
     "Lower the exposure, or put the subject in front of something darker.",
     'mean_grey', darken)
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #6ce74e4f
+# %% ../../nbs/thumbnails/06_advice.ipynb #1e1c7ade
 def stretch(
     image:Image.Image, # RGB
 )->Image.Image:
@@ -89,6 +92,7 @@ def stretch(
     low, spread = values['p05_grey'], max(values['range_grey'], 1)
     return image.point(lambda level: int(np.clip(20 + (level - low) * 215 / spread, 0, 255)))
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #df3939ae
 def _flatness(p):
     "Both signs of a washed-out picture: a small range, and a dark end that is not dark."
     return min(ramp(p['range_grey'], fine=130, bad=40), ramp(p['p05_grey'] / max(p['p95_grey'], 1), fine=0.2, bad=0.45))
@@ -112,7 +116,7 @@ def fill_frame(
     x, y = (inner.width - width)//2, (inner.height - height)//2
     return inner.crop((x, y, x + width, y + height))
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #f42c52e6
+# %% ../../nbs/thumbnails/06_advice.ipynb #333728c6
 def _bar_share(p): return max(p['bar_height_share'], p['bar_width_share'])
 def _off_shape(p): return abs(np.log(p['aspect_ratio'] / WIDESCREEN)) # 0 for 16:9, alike for too wide and too tall
 
@@ -123,6 +127,7 @@ RULES['bars'] = Rule(
     "Crop the bars away and let the picture fill the frame.",
     'bar_height_share', fill_frame)
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #a46cb19f
 RULES['shape'] = Rule(
     'format', lambda p: 0.3 + 0.7*ramp(_off_shape(p), fine=0.04, bad=0.6) if _off_shape(p) > 0.04 else 0,
     "The picture is {aspect_ratio:.2f} times as wide as high; YouTube's frame is 1.78 (16:9).",
@@ -130,11 +135,12 @@ RULES['shape'] = Rule(
     "Crop to 16:9 yourself, so that you choose what is cut.",
     'aspect_ratio', fill_frame)
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #6fb2de06
+# %% ../../nbs/thumbnails/06_advice.ipynb #fb6c97e9
 def _smallness(p):
     if p['site_copy'] or p['width_px'] >= 1280: return 0
     return 0.4 + 0.6*ramp(p['width_px'], fine=640, bad=120) if p['width_px'] < 640 else 0.1
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #18edf88e
 RULES['small'] = Rule(
     'format', _smallness,
     "The picture is {width_px} x {height_px} pixels.",
@@ -142,6 +148,7 @@ RULES['small'] = Rule(
     "Export it again at 1280 x 720. If this is a copy from the site, look at your original instead.",
     'width_px')
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #4a2bacd7
 RULES['heavy file'] = Rule(
     'format', lambda p: 0.5 + 0.5*ramp(p['file_kb'], fine=2000, bad=10_000) if (p['file_kb'] or 0) > 2000 else 0,
     "The file has {file_kb:.0f} kB.",
@@ -214,9 +221,10 @@ def advise(
                             severities[name], image, properties) for name in worst_first]
     return Report(image, title, properties, found, float(grader.predict(image)) if grader else None)
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #8e9469b9
+# %% ../../nbs/thumbnails/06_advice.ipynb #e2be52a6
 def _number(value): return f'{value:.2f}' if abs(value) < 3 else f'{value:.0f}'
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #95ea515d
 @patch
 def figure(self:Report):
     "The picture beside the previews of its recommendations."
@@ -238,7 +246,7 @@ def to_dict(self:Report)->dict:
     return dict(title=self.title, summary=self.summary, probability=self.probability, grade=self.grade, properties=self.properties,
                 recommendations=[{key: getattr(item, key) for key in keys} for item in self.recommendations])
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #aef4164e
+# %% ../../nbs/thumbnails/06_advice.ipynb #1acbc723
 def _picture(image, width=336):
     "An <img> that carries a small copy of `image`."
     copy, file = image.copy(), io.BytesIO()
@@ -246,6 +254,7 @@ def _picture(image, width=336):
     copy.save(file, 'JPEG', quality=80)
     return f'<img src="data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}" alt="" style="max-width:100%">'
 
+# %% ../../nbs/thumbnails/06_advice.ipynb #69d5bfa2
 def _item_html(item):
     text = ''.join(f'<p>{html.escape(part)}</p>' for part in (item.finding, item.why, item.fix))
     if item.preview:

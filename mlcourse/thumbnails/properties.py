@@ -16,7 +16,7 @@ from PIL import Image
 
 from .videos import load_image
 
-# %% ../../nbs/thumbnails/05_properties.ipynb #98263735
+# %% ../../nbs/thumbnails/05_properties.ipynb #6820ad7e
 def _black_rows(grey): return np.percentile(grey, 95, axis=1) < 24
 
 def _black_edges(grey):
@@ -24,6 +24,7 @@ def _black_edges(grey):
     black = _black_rows(grey)
     return (0, 0) if black.all() else (int(np.argmin(black)), int(np.argmin(black[::-1])))
 
+# %% ../../nbs/thumbnails/05_properties.ipynb #77048121
 def bars(
     image:Image.Image, # RGB
 )->tuple: # (left, top, right, bottom), pixels; a pair is 0 unless both sides have a bar of about the same size

@@ -38,7 +38,7 @@ COLUMNS = {
     'status': 'string',             # one of STATUSES
 }
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #d6330dfc
+# %% ../../nbs/thumbnails/02_videos.ipynb #8c3d1aa5
 class BadVideos(ValueError):
     "A table of videos lacks something that is needed."
 
@@ -50,6 +50,7 @@ def _column(values, kind):
     numbers = numbers.where((numbers >= 0) & (numbers < 1e15)) # a count below zero, or without end, is a mistake
     return numbers.round().astype(kind) if kind == 'Int64' else numbers
 
+# %% ../../nbs/thumbnails/02_videos.ipynb #0bc99313
 def as_videos(
     table, # a DataFrame with some of the columns; others are kept as they are
 )->pd.DataFrame: # every column in COLUMNS, with its type, first
@@ -59,7 +60,14 @@ def as_videos(
     videos.attrs = dict(table.attrs)
     return videos
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #68c0320e
+# %% ../../nbs/thumbnails/02_videos.ipynb #d50fb5c9
+def _split(videos, valid_share, seed):
+    "'train' or 'valid' for each row; a video whose channel is not known is a group of its own."
+    if not len(videos): return pd.Series(dtype=str)
+    alone = 'video ' + videos.video_id.fillna('') + videos.index.astype(str)
+    return np.where(split_by_group(videos.channel_id.fillna(alone), valid_share, seed), 'valid', 'train')
+
+# %% ../../nbs/thumbnails/02_videos.ipynb #998f3538
 def label(
     videos, # a videos table
     threshold:float=100, # views per day above which a video is a hit
@@ -73,15 +81,14 @@ def label(
     videos['age_days'] = days.where(days > 0) # published after it was observed: one of the dates is wrong
     videos['views_per_day'] = videos.view_count / videos.age_days
     videos['above_threshold'] = videos.views_per_day > threshold # boolean, and missing where the number is
-    alone = 'video ' + videos.video_id.fillna('') + videos.index.astype(str) # no channel known: a group of its own
-    groups = videos.channel_id.fillna(alone)
-    videos['split'] = np.where(split_by_group(groups, valid_share, seed), 'valid', 'train') if len(videos) else pd.Series(dtype=str)
+    videos['split'] = _split(videos, valid_share, seed)
     return videos
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #de8eef3e
+# %% ../../nbs/thumbnails/02_videos.ipynb #90c3c110
 class UnreadableImage(ValueError):
     "A file is not a picture that can be read."
 
+# %% ../../nbs/thumbnails/02_videos.ipynb #ac99e58a
 FORMATS = ('JPEG', 'MPO', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF') # the rest of what Pillow reads stays shut
 
 def _to_rgb(image):
@@ -131,7 +138,7 @@ def load_image(
     rgb.info = {'file_bytes': file_bytes} if file_bytes else {}
     return rgb
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #e6ec2774
+# %% ../../nbs/thumbnails/02_videos.ipynb #1a77c0cb
 class UnknownSource(ValueError):
     "An address is not a YouTube channel, playlist, search or video."
 
@@ -141,6 +148,7 @@ _SEARCH = re.compile(r'ytsearch(date)?\d{1,4}:.+')
 _CHANNEL = re.compile(r'/(@[^/]+|channel/[^/]+|c/[^/]+|user/[^/]+)/?')
 _VIDEO = re.compile(r'(?:youtu\.be/|[?&]v=|/shorts/|/live/)([\w-]{11})(?![\w-])', re.ASCII)
 
+# %% ../../nbs/thumbnails/02_videos.ipynb #a8a36513
 def source_url(
     source:str, # a channel ('@name' will do), playlist or video address, or 'ytsearch20:some words'
 )->str:
@@ -153,10 +161,11 @@ def source_url(
         raise UnknownSource(f"{source!r} is not a YouTube address; give a channel, playlist or video, or 'ytsearch20:words'.")
     return parts.geturl().rstrip('/') + ('/videos' if _CHANNEL.fullmatch(parts.path) else '')
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #0e2137af
+# %% ../../nbs/thumbnails/02_videos.ipynb #c17fb4e9
 class StoppedBySite(OSError):
     "The site wants us to wait, or to prove that we are no robot."
 
+# %% ../../nbs/thumbnails/02_videos.ipynb #479ea2d4
 _STOP = re.compile(r'HTTP Error 429|try again later|not a bot', re.IGNORECASE)
 
 class _Heard(list):
@@ -165,7 +174,7 @@ class _Heard(list):
     def warning(self, message, **kwargs): self.append(message)
     info, error = debug, warning
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #30aa5b59
+# %% ../../nbs/thumbnails/02_videos.ipynb #303e95e7
 def ask_site(
     url:str, # from `source_url`, or a video's page
     flat:bool=False, # a listing only
@@ -177,7 +186,7 @@ def ask_site(
     heard = _Heard()
     options = dict(quiet=True, logger=heard, skip_download=True, noplaylist=not flat, playlistend=limit,
                    extract_flat='in_playlist' if flat else False, sleep_interval_requests=sleep_s,
-                   ignore_no_formats_error=True) # premieres and members' videos have numbers, but nothing to play
+                   ignore_no_formats_error=True)
     try:
         with YoutubeDL(options) as ydl: info = ydl.sanitize_info(ydl.extract_info(url, download=False))
     except Exception as error:
@@ -187,7 +196,7 @@ def ask_site(
             raise StoppedBySite("YouTube asks us to stop for now; wait an hour or more, then run the same line again.")
     return info or {}
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #83675218
+# %% ../../nbs/thumbnails/02_videos.ipynb #8e5fc3e7
 def _list_source(url, extract, max_per_channel):
     "(video ids with their channel ids, {channel id: subscribers}) of one source."
     if page := _VIDEO.search(url): return [(page[1], None)], {}
@@ -197,6 +206,7 @@ def _list_source(url, extract, max_per_channel):
     entries = [(str(entry.get('id')), entry.get('channel_id') or channel) for entry in info.get('entries') or [] if entry]
     return entries, {channel: info.get('channel_follower_count')} if channel else {}
 
+# %% ../../nbs/thumbnails/02_videos.ipynb #829aff42
 def find_videos(
     sources, # addresses, as for `source_url`
     extract=ask_site, # extract(url, flat, limit) -> info dict
@@ -216,7 +226,7 @@ def find_videos(
             taken[channel] += 1
     return list(found), subscribers
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #bf863f5d
+# %% ../../nbs/thumbnails/02_videos.ipynb #dbf62a97
 STATUSES = {
     'ok': "the picture is there, and the numbers as far as the site shows them",
     'no_image': "the numbers are there, but no size of the picture",
@@ -225,14 +235,16 @@ STATUSES = {
     'failed': "something else went wrong; asked again on the next run",
 }
 ASK_AGAIN = ('upcoming', 'failed')
+
+# %% ../../nbs/thumbnails/02_videos.ipynb #46c1ec6d
 _GONE = re.compile(r'private|unavailable|not available|removed|deleted|terminated|members|confirm your age|age.restricted', re.IGNORECASE)
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #f74934a1
 def _published(info):
     "When a video was published, to the second if known, else to the day (midnight UTC), else missing."
     if info.get('timestamp') is not None: return pd.to_datetime(info['timestamp'], unit='s', utc=True, errors='coerce')
     return pd.to_datetime(info.get('upload_date'), format='%Y%m%d', utc=True, errors='coerce')
 
+# %% ../../nbs/thumbnails/02_videos.ipynb #17de6208
 def video_row(
     info:dict, # yt-dlp's, of one video; any field may be absent
     video_id:str, # the id that was asked for
@@ -247,7 +259,7 @@ def video_row(
     elif row['view_count'] is None and pd.isna(row['published_at']): row['status'] = 'unavailable'
     return row
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #0800c414
+# %% ../../nbs/thumbnails/02_videos.ipynb #286d300b
 SIZES = ('maxresdefault', 'hq720', 'sddefault', 'hqdefault', 'mqdefault')
 IMAGE_URL = 'https://i.ytimg.com/vi/{video_id}/{size}.jpg'
 
@@ -257,6 +269,7 @@ def _size_of(path):
     except UnreadableImage: path.unlink()
     except FileNotFoundError: pass
 
+# %% ../../nbs/thumbnails/02_videos.ipynb #9d53ac14
 def fetch_image(
     video_id:str,
     folder, # the picture goes to folder/images/VIDEO_ID.jpg
