@@ -183,7 +183,7 @@ class Recommendation:
         number = RULES[self.name].number
         return (number, self.properties[number], measure(self.preview)[number]) if self.preview else None
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #6f75b827
+# %% ../../nbs/thumbnails/06_advice.ipynb #f60e0016
 @dataclass
 class Report:
     "What there is to say about one thumbnail."
@@ -192,6 +192,7 @@ class Report:
     properties: dict # name with its unit -> value
     recommendations: list # of Recommendation, worst first
     probability: float # from the grader; None without one
+    threshold: float # views a day that the grader's probability is about; None without one
 
     @property
     def summary(self):
@@ -203,14 +204,14 @@ class Report:
     def grade(self):
         "What the grader says and what it is worth; None without a grader."
         if self.probability is None: return None
-        return (f"The grader gives this picture a {self.probability:.0%} chance to be above its threshold. It saw only the picture, "
+        return (f"The grader gives this picture a {self.probability:.0%} chance to be above {self.threshold:g} views a day. It saw only the picture, "
                 "and pictures decide little: read it as a curiosity, not as a forecast.")
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #4b5be5d4
+# %% ../../nbs/thumbnails/06_advice.ipynb #e6bbbe32
 def advise(
     source, # path, bytes, binary file object, or PIL image
     title:str=None, # of the video; shown beside the picture
-    grader=None, # anything whose `predict(image)` is a probability
+    grader=None, # anything whose `predict(image)` has a `probability` and a `threshold`, such as a ThumbnailGrader
 )->Report: # raises what `load_image` raises
     "Recommendations for one thumbnail."
     image = without_site_bars(load_image(source))
@@ -219,7 +220,8 @@ def advise(
     worst_first = sorted((name for name in RULES if severities[name] >= 0.05), key=severities.get, reverse=True)
     found = [Recommendation(name, RULES[name].finding.format(**properties), RULES[name].why, RULES[name].fix,
                             severities[name], image, properties) for name in worst_first]
-    return Report(image, title, properties, found, float(grader.predict(image)) if grader else None)
+    grade = grader.predict(image) if grader else None
+    return Report(image, title, properties, found, grade and float(grade.probability), grade and float(grade.threshold))
 
 # %% ../../nbs/thumbnails/06_advice.ipynb #e2be52a6
 def _number(value): return f'{value:.2f}' if abs(value) < 3 else f'{value:.0f}'
