@@ -27,6 +27,7 @@ def render(nb):
     for cell in nb.cells:
         if cell.cell_type == 'markdown': cell.source = from_root(cell.source)
         else: cell.source = '\n'.join(cell.source.splitlines()[len(directives(cell)):])
+    nb.metadata['language_info'] = {'name': 'python'}  # nbdev_clean takes it out; it colours the code
     resources = {'output_files_dir': FIGURES, 'unique_key': 'index'}
     text, resources = MarkdownExporter().from_notebook_node(nb, resources)
     # GitHub shows the text of a style element, which pandas puts before every table.

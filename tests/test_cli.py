@@ -1,0 +1,108 @@
+"""The `mlcourse` command as a process: exit codes, JSON, help, Ctrl-C and a reader that has gone."""
+import json, os, signal, subprocess, sys, time
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+
+from mlcourse.language.clips import example_clips
+from mlcourse.thumbnails.advice import sample_thumbnail
+
+COMMAND = [sys.executable, '-c', 'import sys; from mlcourse.cli import main; sys.exit(main())']
+CLIPS = [str(path) for path in example_clips().path]
+SAMPLE = str(sample_thumbnail())
+
+
+def mlcourse(*arguments, **kwargs):
+    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=120, **kwargs)
+    assert 'Traceback' not in done.stderr
+    return done
+
+
+def test_the_command_is_installed():
+    assert version('mlcourse')
+    assert subprocess.run([Path(sys.executable).parent/'mlcourse', '--help'], capture_output=True).returncode == 0
+
+
+@pytest.mark.parametrize('command', ['detect', 'grade', 'collect', 'demo'])
+def test_help_shows_an_example(command):
+    done = mlcourse(command, '--help')
+    assert done.returncode == 0 and f'example: mlcourse {command}' in done.stdout
+
+
+def test_help_is_quick_and_loads_no_torch():
+    code = "import sys, mlcourse.cli; mlcourse.cli.make_parser(); sys.exit(bool({'torch', 'numpy', 'pandas', 'matplotlib'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, '-c', code]).returncode == 0
+
+
+@pytest.mark.parametrize('wrong', [[], ['nonsense'], ['detect'], ['grade'], ['collect', '@channel'], ['detect', '--nonsense', 'a.wav']])
+def test_wrong_usage(wrong):
+    done = mlcourse(*wrong)
+    assert done.returncode == 2 and 'usage: mlcourse' in done.stderr and not done.stdout
+
+
+def test_detect_json(tmp_path):
+    (tmp_path/'notes.wav').write_text('not a recording')
+    (tmp_path/'empty.wav').touch()
+    done = mlcourse('detect', '--json', CLIPS[0], 'notes.wav', 'empty.wav', 'absent.wav', str(tmp_path), cwd=tmp_path)
+    answers = json.loads(done.stdout)
+    assert done.returncode == 1 and len(answers) == 5 and not done.stderr
+    assert all(answer.keys() == answers[0].keys() for answer in answers)
+    assert answers[0]['error'] is None and answers[0]['language'] in ('en', 'zh', 'unsure')
+    assert set(answers[0]['probabilities']) == {'en', 'zh'} and answers[0]['segments'][0].keys() == {'start_s', 'end_s', 'language', 'confidence'}
+    for answer in answers[1:]: assert answer['language'] is None and answer['error'] and '\n' not in answer['error']
+
+
+def test_detect_for_people(tmp_path):
+    (tmp_path/'notes.wav').write_text('not a recording')
+    done = mlcourse('detect', 'notes.wav', CLIPS[0], cwd=tmp_path)
+    assert done.returncode == 1 and CLIPS[0] in done.stdout and done.stderr.startswith('notes.wav: ') and done.stderr.count('\n') == 1
+
+
+def test_detect_with_weights_that_are_none(tmp_path):
+    (tmp_path/'bad.safetensors').write_text('not weights')
+    for name in ('bad.safetensors', 'absent.safetensors'):
+        done = mlcourse('detect', '--weights', name, CLIPS[0], cwd=tmp_path)
+        assert done.returncode == 1 and done.stderr.count('\n') == 1 and not done.stdout
+
+
+def test_grade_json(tmp_path):
+    (tmp_path/'text.jpg').write_text('not a picture')
+    done = mlcourse('grade', '--json', '--title', '<b>x</b>', SAMPLE, 'text.jpg', cwd=tmp_path)
+    good, bad = json.loads(done.stdout)
+    assert done.returncode == 1 and good.keys() == bad.keys() and bad['error'] and bad['properties'] is None
+    assert good['title'] == '<b>x</b>' and good['recommendations'][0].keys() >= {'property', 'finding', 'why', 'fix', 'severity'}
+
+
+def test_grade_for_people():
+    done = mlcourse('grade', SAMPLE)
+    assert done.returncode == 0 and 'severity' in done.stdout and not done.stderr
+
+
+def test_collect_with_an_address_that_is_none(tmp_path):
+    done = mlcourse('collect', 'http://127.0.0.1/nothing', '--folder', str(tmp_path/'videos'))
+    assert done.returncode == 1 and done.stderr.count('\n') == 1
+
+
+posix = pytest.mark.skipif(os.name == 'nt', reason='pipes and signals as on Linux and macOS')
+
+
+@posix
+def test_a_reader_that_has_gone():
+    "As in `mlcourse grade *.jpg | head -1`."
+    process = subprocess.Popen([*COMMAND, 'grade', *[SAMPLE]*3], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    process.stdout.close()
+    assert process.wait(60) == 1 and process.stderr.read() == b''
+    process.stderr.close()
+
+
+@posix
+def test_ctrl_c():
+    code = COMMAND[-1].replace('from mlcourse.cli import main', 'import mlcourse.cli, time; from mlcourse.cli import main; '
+                               'mlcourse.cli.answer_each = lambda *a: print("go", flush=True) or time.sleep(60)')
+    process = subprocess.Popen([sys.executable, '-c', code, 'grade', SAMPLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stdout.readline() == b'go\n'
+    time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    said = process.communicate(timeout=30)[1]
+    assert process.returncode == 1 and said == b'Stopped.\n'
