@@ -207,7 +207,7 @@ def _list_source(url, extract, max_per_channel):
     entries = [(str(entry.get('id')), entry.get('channel_id') or channel) for entry in info.get('entries') or [] if entry]
     return entries, {channel: info.get('channel_follower_count')} if channel else {}
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #829aff42
+# %% ../../nbs/thumbnails/02_videos.ipynb #17ae5885
 def find_videos(
     sources, # addresses, as for `source_url`
     extract=ask_site, # extract(url, flat, limit) -> info dict
@@ -219,7 +219,7 @@ def find_videos(
     for url in [source_url(source) for source in sources]: # all are checked before the first is asked
         try: entries, known = _list_source(url, extract, max_per_channel)
         except StoppedBySite: raise
-        except Exception as error: report(f"{url} could not be listed: {error}"); continue
+        except Exception as error: report(f"{url} could not be listed: {str(error)[:160]}"); continue
         subscribers.update(known)
         for video_id, channel in entries:
             if not VIDEO_ID.fullmatch(video_id) or video_id in found or (channel and taken[channel] >= max_per_channel): continue
@@ -326,7 +326,7 @@ def _collect_one(video_id, extract, subscribers, fetch):
     try: return row | (fetch(video_id) or dict(status='no_image'))
     except DownloadFailed: return row | dict(status='failed')
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #ea43d81d
+# %% ../../nbs/thumbnails/02_videos.ipynb #e37133e8
 def collect(
     sources, # addresses, as for `source_url`: one, or a list
     folder, # gets videos.csv and images/
@@ -348,5 +348,5 @@ def collect(
         rows[video_id] = _collect_one(video_id, extract, subscribers, lambda key: fetch_image(key, folder, sizes, image_url))
         write_csv(as_videos(pd.DataFrame(rows.values())), table)
         sleep(pause_s)
-    if not rows: raise BadVideos("None of the addresses led to a video; check them.")
+    if not rows: raise BadVideos("None of the addresses led to a video; check them, and the network.")
     return read_videos(folder)
