@@ -8,8 +8,8 @@ __all__ = ['LANGUAGES', 'STYLE', 'answer_each', 'language_facts', 'show_language
            'picture_html', 'sound_html', 'page_html', 'how_to_open', 'demo', 'make_parser', 'add_language_command',
            'add_thumbnail_commands', 'main']
 
-# %% ../nbs/library/cli.ipynb #e8c116fd
-import argparse, base64, html, json, os, sys
+# %% ../nbs/library/cli.ipynb #6c77d99c
+import argparse, base64, html, json, os, sys, warnings
 from pathlib import Path
 
 # %% ../nbs/library/cli.ipynb #12cad088
@@ -105,18 +105,19 @@ def demo_language(
     return (f'<p>{right} of {len(rows)} clips right. No training has heard these voices.</p>{table}'
             + picture_html(folder/'language.png', 'What spoke for each language in the first clip, and when'))
 
-# %% ../nbs/library/cli.ipynb #a470cb23
+# %% ../nbs/library/cli.ipynb #cc4fa6a1
 def demo_grader(
     folder:Path, # gets a figure, and the pretend YouTube
-    n_videos:int=400,
+    n_videos:int=800,
     epochs:int=4,
 )->str: # HTML
     "A grader, trained on a pretend YouTube, beside its baselines."
     from mlcourse.thumbnails.grader import ThumbnailGrader, compare
     from mlcourse.thumbnails.simulate import best_possible_auc, pretend_youtube
     from mlcourse.thumbnails.videos import label
+    print(f'  drawing {n_videos} thumbnails of a pretend YouTube, then learning from them', flush=True)
     videos = label(pretend_youtube(n_videos, folder/'pretend_youtube'))
-    grader = ThumbnailGrader.fit(videos, width=96, epochs=epochs, batch_size=16, pretrained=False)
+    grader = ThumbnailGrader.fit(videos, width=96, epochs=epochs, batch_size=16, pretrained=False, bar=sys.stdout.isatty())
     scores = compare(videos, grader)
     best = best_possible_auc(videos[videos.split == 'valid'])
     for name, row in scores.iterrows(): print(f'  {name:18} AUC {row.auc:.2f} [{row.low:.2f}, {row.high:.2f}]')
@@ -126,7 +127,7 @@ def demo_grader(
             f'{best:.2f} is the best that anything could do from the picture alone.</p>'
             + table_html(['judge', 'AUC', '95 % interval'], rows) + picture_html(folder/'grader.png', 'The judges side by side'))
 
-# %% ../nbs/library/cli.ipynb #05585b2d
+# %% ../nbs/library/cli.ipynb #ce48b831
 def plot_scores(
     scores, # from `compare`: auc, low, high for each judge
     best:float, # the best possible AUC from the picture alone
@@ -147,8 +148,9 @@ def plot_scores(
 def finding(scores)->str:
     "What the scores say, in a few words."
     blind = scores.auc.drop('image').idxmax()
-    if scores.auc['image'] > scores.auc[blind]: return f'The picture says more than {blind}'
-    return f'Without a look at the picture, {blind} says more'
+    if scores.low['image'] > scores.auc[blind]: return f'The picture says more than {blind}'
+    if scores.high['image'] < scores.auc[blind]: return f'Without a look at the picture, {blind} says more'
+    return f'The picture and {blind}: too close to call'
 
 # %% ../nbs/library/cli.ipynb #d55af226
 def demo_advice(
@@ -260,12 +262,13 @@ def add_thumbnail_commands(command):
     added.add_argument('--folder', required=True, help='gets videos.csv and images/; a run that was stopped goes on from there')
     added.add_argument('--most', type=int, default=50, metavar='N', help='videos a channel (50)')
 
-# %% ../nbs/library/cli.ipynb #9fe026df
+# %% ../nbs/library/cli.ipynb #36cd9218
 def main(
     argv=None, # a list of text; those of the command line when None
 )->int: # exit code
     "The `mlcourse` command."
     args = make_parser().parse_args(argv)
+    warnings.simplefilter('ignore', FutureWarning) # meant for whoever keeps the libraries that we use
     try: return args.run(args)
     except KeyboardInterrupt: print('Stopped.', file=sys.stderr)
     except BrokenPipeError: # whoever read our output has gone, as in `mlcourse ... | head -1`; a later flush must not complain

@@ -79,7 +79,7 @@ def check_export(tree):
     ok, said = run(tool('nbdev_export'), tree)
     if not ok: return 'failed', said
     after = contents(tree/'mlcourse', '*.py')
-    stale = [name for name, code in after.items() for source in re.findall(rb'File to edit: (\S+)', code)
+    stale = [name for name, code in after.items() for source in re.findall(rb'File to edit: (\S+\.ipynb)', code)
              if not (tree/'mlcourse'/name).parent.joinpath(source.decode()).exists()]
     wrong = sorted({*changed(before, after), *stale})
     return ('failed', 'run nbdev_export: mlcourse/' + ', mlcourse/'.join(wrong)) if wrong else ('ok', '')

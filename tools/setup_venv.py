@@ -233,6 +233,9 @@ def setup(root, dev=False, wanted=None, torch=None):
             if fresh or mine: (venv/'unfinished').touch()
             if fresh: make_venv(venv, chosen['path'])
             install(root, venv, dev, torch, log)
+    except KeyboardInterrupt:
+        os.remove(name)
+        raise
     except Exception:
         # pip changes nothing before it has everything, so an environment that was whole before still is.
         if fresh: shutil.rmtree(str(venv), ignore_errors=True)

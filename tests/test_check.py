@@ -1,0 +1,132 @@
+"""tools/check.py and tools/readme.py on a project of two notebooks: what they must find, and what a learner may do."""
+import copy, shutil, subprocess, sys
+from pathlib import Path
+
+import nbformat
+import pytest
+from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT/'tools'))
+import check, notebooks, readme
+
+pytestmark = pytest.mark.skipif(not shutil.which('git'), reason='needs git')
+KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name': 'python3'}}
+
+
+def save(path, *cells):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    for i, cell in enumerate(cells): cell['id'] = f'cell-{i}'
+    nbformat.write(new_notebook(cells=list(cells), metadata=copy.deepcopy(KERNEL)), path)
+
+
+def commit(root):
+    for command in (['add', '-A'], ['-c', 'user.name=a', '-c', 'user.email=a@example.org', 'commit', '-qm', 'x']):
+        subprocess.run(['git', *command], cwd=root, check=True)
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    "A clean project: a module, an index, what is made from them, all committed."
+    root = tmp_path/'project'
+    save(root/'nbs/index.ipynb', new_markdown_cell('# Index\n\n[next](lib/core.ipynb) and [web](https://example.org)'),
+         new_code_cell('#| hide\nsecret = 1'), new_code_cell('#| echo: true\n1 + 1', outputs=[new_output('execute_result', {'text/plain': ['2']})]))
+    save(root/'nbs/lib/core.ipynb', new_code_cell('#| default_exp core'), new_markdown_cell('# Core\n\n> one'),
+         new_code_cell('#| export\ndef one(): return 1'), new_code_cell('assert one() == 1'))
+    shutil.copy(ROOT/'settings.ini', root)
+    for command in ('nbdev_clean', 'nbdev_export'): assert check.run(check.tool(command), root)[0]
+    readme.write(nbformat.read(root/'nbs/index.ipynb', 4), root)
+    subprocess.run(['git', 'init', '-q'], cwd=root, check=True)
+    commit(root)
+    monkeypatch.setattr(check, 'ROOT', root)
+    monkeypatch.setattr(check, 'differences', lambda nb: readme.differences(nb, root))
+    return root
+
+
+def outcomes(tmp_path):
+    "What the three checks of the files say: 'ok' or 'failed'."
+    for name in ('tree', 'committed'): shutil.rmtree(tmp_path/name, ignore_errors=True)
+    (tmp_path/'committed').mkdir()
+    tree = check.copy_tree(tmp_path/'tree')
+    return [done[0] for done in (check.check_clean(tmp_path/'committed'), check.check_export(tree), check.check_readme())]
+
+
+def change(path, edit):
+    nb = nbformat.read(path, 4)
+    edit(nb)
+    nbformat.write(nb, path)
+
+
+def step_through(nb):
+    "What JupyterLab leaves behind in a notebook that somebody has run."
+    nb.metadata['language_info'] = {'name': 'python', 'version': '3.12.1'}
+    for i, cell in enumerate(c for c in nb.cells if c.cell_type == 'code'):
+        cell.execution_count, cell.metadata['scrolled'] = i + 1, True
+        cell.outputs = [new_output('stream', name='stdout', text='mine\n')]
+
+
+def test_clean_project_and_a_learners_copy_pass(project, tmp_path):
+    assert outcomes(tmp_path) == ['ok', 'ok', 'ok']
+    for path in (project/'nbs').rglob('*.ipynb'): change(path, step_through)
+    assert outcomes(tmp_path) == ['ok', 'ok', 'ok']
+    # The same, committed, is not clean, and its README is not the one that it gives.
+    commit(project)
+    assert outcomes(tmp_path) == ['failed', 'ok', 'failed']
+    assert not check.git('status', '--porcelain')
+
+
+def test_changed_sources_are_found(project, tmp_path):
+    def two(nb): nb.cells[2].source = '#| export\ndef one(): return 2'
+    change(project/'nbs/lib/core.ipynb', two)
+    assert outcomes(tmp_path) == ['ok', 'failed', 'ok']
+    def retitle(nb): nb.cells[0].source = '# Another'
+    change(project/'nbs/index.ipynb', retitle)
+    assert outcomes(tmp_path) == ['ok', 'failed', 'failed']
+
+
+def test_a_module_whose_notebook_is_gone_is_found(project, tmp_path):
+    (project/'nbs/lib/core.ipynb').unlink()
+    assert check.check_export(check.copy_tree(tmp_path/'tree'))[0] == 'failed'
+
+
+def test_without_git(project, tmp_path):
+    shutil.rmtree(project/'.git')
+    assert outcomes(tmp_path) == ['skipped', 'ok', 'ok']
+
+
+def test_one_notebook_at_a_time(project, tmp_path):
+    "It runs with the copy's module, and a failure or an endless loop is told."
+    tree = check.copy_tree(tmp_path/'tree')
+    core = tree/'nbs/lib/core.ipynb'
+    def use_export(nb): nb.cells[3].source = 'from mlcourse.core import one\nimport mlcourse\nprint(mlcourse.__file__); assert one() == 1'
+    change(core, use_export)
+    assert check.check_notebook(core, tree)[0]
+    def fail(nb): nb.cells[3].source = 'assert one() == 2, "one is not two"'
+    change(core, fail)
+    ok, said = check.check_notebook(core, tree)
+    assert not ok and 'one is not two' in said
+    def hang(nb): nb.cells[3].source = 'while True: pass'
+    change(core, hang)
+    ok, said = check.run(check.tool('nbdev_test', '--path', str(core)), tree, timeout=8)
+    assert not ok and 'stopped after 8 s' in said
+
+
+def test_readme(project):
+    text = (project/'README.md').read_text()
+    assert '[next](nbs/lib/core.ipynb)' in text and '[web](https://example.org)' in text
+    assert 'secret' not in text and '#|' not in text and '```python\n1 + 1\n```' in text and '    2' in text
+
+
+def test_run_and_save(project, monkeypatch):
+    monkeypatch.setattr(notebooks, 'ROOT', project)
+    path = project/'nbs/lib/core.ipynb'
+    def cells(nb):
+        nb.cells[3].source = "from pathlib import Path\nPath.cwd().name"
+        nb.cells += [new_code_cell(source, id=f'more-{i}') for i, source in enumerate(['#| slow\n1/0', '#| eval: false\n1/0', '#|export\nx = 3', 'x'])]
+    change(path, cells)
+    assert notebooks.main([str(path)]) == 0
+    ran = nbformat.read(path, 4).cells
+    assert ran[3].outputs[0].data['text/plain'] == "'lib'" and ran[-1].outputs[0].data['text/plain'] == '3'
+    assert ran[3].execution_count is None or 'execution_count' not in ran[3]
+    before = path.read_bytes()
+    assert notebooks.main([str(path), '--flags', 'slow']) == 1 and path.read_bytes() == before
