@@ -210,11 +210,12 @@ def _baseline_scores(train, valid):
         scores[' + '.join(columns)] = judge.predict_proba(_log_columns(valid)[columns])[:, 1]
     return scores
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #03937f86
+# %% ../../nbs/thumbnails/04_grader.ipynb #c64a2496
 def compare(
     videos,      # a labelled videos table (from `label`)
     grader=None, # a `ThumbnailGrader` that did not train on the validation rows
     folder=None, # as in `fit`
+    draws:int=1000, # for the bootstrap; fewer are faster
 )->pd.DataFrame: # one row a judge: auc, low, high (95 % bootstrap interval by channel), accuracy
     "The picture beside the baselines, all on the same validation rows."
     rows = usable(videos, ['subscriber_count', 'age_days'])
@@ -225,10 +226,12 @@ def compare(
     scores = _baseline_scores(train, valid)
     if grader: scores['image'] = grader._probabilities(list(valid.picture))
     truth, channel = valid.above_threshold.to_numpy(dtype=bool), valid.channel_id.fillna('').to_numpy(dtype=str)
-    return pd.DataFrame({name: dict(zip(('auc', 'low', 'high'), bootstrap_interval(auc, truth, score, groups=channel)),
+    return pd.DataFrame({name: dict(zip(('auc', 'low', 'high'), bootstrap_interval(auc, truth, score, groups=channel, n=draws)),
                                     accuracy=((score > 0.5) == truth).mean()) for name, score in scores.items()}).T
 
-def baselines(videos)->pd.DataFrame: return compare(videos)
+def baselines(videos, draws=1000)->pd.DataFrame:
+    "The judges that see no picture, as `compare` lists them."
+    return compare(videos, draws=draws)
 
 # %% ../../nbs/thumbnails/04_grader.ipynb #e210919d
 def view_regression(
