@@ -41,6 +41,7 @@ def test_import_is_light_and_from_the_wheel(installed):
 
 def test_detect_on_the_clips_that_come_with_it(installed):
     listed = installed('python', '-c', "from mlcourse.language.clips import example_clips as e; print(e()[['path', 'language']].to_json(orient='records'))")
+    assert listed.returncode == 0, listed.stderr
     clips = json.loads(listed.stdout)
     done = installed('mlcourse', 'detect', '--json', *(clip['path'] for clip in clips))
     assert done.returncode == 0, done.stderr
