@@ -43,7 +43,7 @@ def usable(
     if not known.all(): warnings.warn(f"{(~known).sum()} of {len(videos)} videos left out: no label, or no {' or '.join(needed) or 'split'}.", stacklevel=2)
     return videos[known]
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #47bb046e
+# %% ../../nbs/thumbnails/04_grader.ipynb #9100a94d
 def to_pixels(
     image,          # path, bytes, binary file object, or PIL image
     width:int=128,  # pixels; the height is 9/16 of it
@@ -51,6 +51,7 @@ def to_pixels(
     "A picture as the network sees it. Raises `UnreadableImage` or `OSError`."
     return np.asarray(load_image(image).resize((width, width * 9 // 16), Image.Resampling.BILINEAR))
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #d8dc1cd7
 def _pixels_or_none(path, width):
     try: return to_pixels(path, width)
     except (OSError, ValueError): return None
@@ -99,7 +100,7 @@ def imagenet_at_hand()->bool:
         warnings.warn(f"No ImageNet weights, so the network starts from scratch and learns less: {str(error).rstrip('.')}.", stacklevel=3)
         return False
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #b92bbafb
+# %% ../../nbs/thumbnails/04_grader.ipynb #46bdf03b
 class ThumbnailGrader:
     "The chance that a thumbnail's video has more views a day than the threshold, from the picture alone."
     def __init__(self,
@@ -108,6 +109,7 @@ class ThumbnailGrader:
     ): self.model, self.card = model.cpu().eval(), card
     def __repr__(self): return f"ThumbnailGrader(more than {self.card['threshold']:g} views a day, trained on {self.card.get('n_train', '?')} thumbnails)"
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #8ab69278
 def _network(pretrained=False): return create_vision_model(resnet18, 2, pretrained=pretrained)
 
 # %% ../../nbs/thumbnails/04_grader.ipynb #1ee74919
@@ -136,7 +138,7 @@ def fit(cls:ThumbnailGrader,
     return cls(learn.model, dict(arch='resnet18', width=width, threshold=float(videos.attrs.get('threshold', 100)),
                                  pretrained=pretrained, epochs=epochs, lr=lr, seed=seed, **counts))
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #970265af
+# %% ../../nbs/thumbnails/04_grader.ipynb #d4ed7ea6
 @dataclass
 class Grade:
     "A grader's answer for one thumbnail."
@@ -145,6 +147,7 @@ class Grade:
     def __float__(self): return self.probability
     def __str__(self): return f"{self.probability:.0%} chance of more than {self.threshold:g} views a day"
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #a2384e73
 @patch
 def _probabilities(self:ThumbnailGrader, pictures):
     "Probabilities, shape (n,), for a list of uint8 pictures."
@@ -153,7 +156,7 @@ def _probabilities(self:ThumbnailGrader, pictures):
         batches = [torch.from_numpy(np.stack(pictures[i:i+64])).permute(0, 3, 1, 2) / 255 for i in range(0, len(pictures), 64)]
         return np.concatenate([self.model((batch - mean) / std).softmax(1)[:, 1].numpy() for batch in batches] or [np.zeros(0)])
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #3cf3c9b8
+# %% ../../nbs/thumbnails/04_grader.ipynb #c14a6762
 @patch
 def predict(self:ThumbnailGrader,
     image,   # path, bytes, binary file object, or PIL image
@@ -161,6 +164,7 @@ def predict(self:ThumbnailGrader,
     "Grade one thumbnail. Raises `UnreadableImage` or `OSError`."
     return Grade(float(self._probabilities([to_pixels(image, self.card['width'])])[0]), self.card['threshold'])
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #cbc3fd51
 @patch
 def predict_many(self:ThumbnailGrader,
     images,  # list of whatever `predict` takes
@@ -175,7 +179,7 @@ def predict_many(self:ThumbnailGrader,
     table.loc[table.error.isna(), 'probability'] = self._probabilities(pictures)
     return table
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #2b693edd
+# %% ../../nbs/thumbnails/04_grader.ipynb #1027aa37
 @patch
 def save(self:ThumbnailGrader,
     path, # ends in .safetensors; the card goes beside it as .json
@@ -183,6 +187,7 @@ def save(self:ThumbnailGrader,
     "Write the grader to two files, wholly or not at all."
     save_weights(path, {name: value.numpy() for name, value in self.model.state_dict().items()}, self.card)
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #828243ab
 @patch(cls_method=True)
 def load(cls:ThumbnailGrader,
     path, # what `save` wrote
@@ -196,12 +201,13 @@ def load(cls:ThumbnailGrader,
     except (KeyError, TypeError, ValueError, RuntimeError) as error:
         raise UnreadableWeights(f"{path} does not hold a thumbnail grader: {error!r}.") from error
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #944fead8
+# %% ../../nbs/thumbnails/04_grader.ipynb #b3e953df
 def _log_columns(videos):
     "log10 of subscribers (plus one, as there may be none) and of age in days."
     numbers = dict(subscribers=np.log10(videos.subscriber_count.astype(float) + 1), age=np.log10(videos.age_days.astype(float)))
     return pd.DataFrame(numbers, index=videos.index)
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #27dce679
 def _baseline_scores(train, valid):
     "For each judge that sees no picture, its probabilities for the validation rows."
     scores, truth = {'majority': np.full(len(valid), train.above_threshold.mean())}, train.above_threshold.astype(bool)
@@ -210,7 +216,7 @@ def _baseline_scores(train, valid):
         scores[' + '.join(columns)] = judge.predict_proba(_log_columns(valid)[columns])[:, 1]
     return scores
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #c64a2496
+# %% ../../nbs/thumbnails/04_grader.ipynb #3af1a771
 def compare(
     videos,      # a labelled videos table (from `label`)
     grader=None, # a `ThumbnailGrader` that did not train on the validation rows
@@ -229,6 +235,7 @@ def compare(
     return pd.DataFrame({name: dict(zip(('auc', 'low', 'high'), bootstrap_interval(auc, truth, score, groups=channel, n=draws)),
                                     accuracy=((score > 0.5) == truth).mean()) for name, score in scores.items()}).T
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #3231ed99
 def baselines(videos, draws=1000)->pd.DataFrame:
     "The judges that see no picture, as `compare` lists them."
     return compare(videos, draws=draws)
