@@ -82,6 +82,7 @@ def label(
     videos['views_per_day'] = videos.view_count / videos.age_days
     videos['above_threshold'] = videos.views_per_day > threshold # boolean, and missing where the number is
     videos['split'] = _split(videos, valid_share, seed)
+    videos.attrs['threshold'] = threshold # a grader trained on this table says what it learned
     return videos
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #90c3c110
