@@ -3,6 +3,8 @@
 #   TORCH=cpu           on Linux: a CPU-only torch, a third of the download and the room on the disk
 
 BIN := .venv/bin
+# PyTorch's threads sleep while they wait. Left to spin, they make training many times slower on a busy machine.
+export OMP_WAIT_POLICY ?= passive
 # Any Python can run the set-up script: it looks for one that mlcourse supports, and says so when there is none.
 FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python $(PYTHON); do \
 	$$p -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null && echo $$p && break; done

@@ -254,13 +254,15 @@ def add_thumbnail_commands(command):
     added.add_argument('--folder', required=True, help='gets videos.csv and images/; a run that was stopped goes on from there')
     added.add_argument('--most', type=int, default=50, metavar='N', help='videos a channel (50)')
 
-# %% ../nbs/library/cli.ipynb #36cd9218
+# %% ../nbs/library/cli.ipynb #1c01f4c1
 def main(
     argv=None, # a list of text; those of the command line when None
 )->int: # exit code
     "The `mlcourse` command."
     args = make_parser().parse_args(argv)
     warnings.simplefilter('ignore', FutureWarning) # meant for whoever keeps the libraries that we use
+    # Read when torch loads: its threads sleep while they wait. Left to spin, they make training many times slower on a busy machine.
+    os.environ.setdefault('OMP_WAIT_POLICY', 'passive')
     try: return args.run(args)
     except KeyboardInterrupt: print('Stopped.', file=sys.stderr)
     except BrokenPipeError: # whoever read our output has gone, as in `mlcourse ... | head -1`; a later flush must not complain
