@@ -97,11 +97,11 @@ def demo_language(
     return (f'<p>{right} of {len(rows)} clips right. No training has heard these voices.</p>{table}'
             + picture_html(folder/'language.png', 'What spoke for each language in the first clip, and when'))
 
-# %% ../nbs/library/cli.ipynb #cc4fa6a1
+# %% ../nbs/library/cli.ipynb #d8112a7c
 def demo_grader(
     folder:Path, # gets a figure, and the pretend YouTube
     n_videos:int=800,
-    epochs:int=4,
+    epochs:int=8,
 )->str: # HTML
     "A grader, trained on a pretend YouTube, beside its baselines."
     from mlcourse.thumbnails.grader import ThumbnailGrader, compare
