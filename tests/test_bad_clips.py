@@ -1,0 +1,77 @@
+"""Clips that are not what they seem: an answer or one clear sentence, and no more read than needed."""
+import io, tracemalloc
+
+import numpy as np
+import pytest
+import soundfile
+
+from mlcourse.language.audio import SAMPLE_RATE, UnreadableClip, load
+from mlcourse.language.clips import example_clips
+from mlcourse.language.detector import LanguageDetector
+
+VOICE = load(example_clips().path.iloc[0])
+
+
+@pytest.fixture(scope='module')
+def detector(): return LanguageDetector.load()
+
+
+def as_file(samples, rate=SAMPLE_RATE, format='WAV', **options):
+    file = io.BytesIO()
+    soundfile.write(file, samples, rate, format=format, **options)
+    return file.getvalue()
+
+
+WAV = as_file(VOICE)
+BAD = {'empty.wav': b'', 'text.wav': b'milk, eggs, bread\n' * 50, 'header.wav': WAV[:44], 'zeros.mp3': bytes(5000),
+       'page.ogg': b'<html><body>404</body></html>', 'noise.m4a': np.random.default_rng(0).bytes(4000)}
+
+
+@pytest.mark.parametrize('name', BAD)
+def test_not_a_clip(name, tmp_path, detector):
+    (tmp_path/name).write_bytes(BAD[name])
+    with pytest.raises(UnreadableClip) as error: detector.predict(tmp_path/name)
+    assert str(error.value).startswith(name) and str(error.value).endswith('.') and '\n' not in str(error.value)
+    assert detector.predict_many([BAD[name]]).error[0].endswith('.')
+
+
+def test_no_such_file_or_folder(tmp_path, detector):
+    with pytest.raises(FileNotFoundError, match='There is no clip at'): detector.predict(tmp_path/'nowhere'/'a.wav')
+    with pytest.raises(IsADirectoryError, match='is a folder'): detector.predict(tmp_path)
+
+
+def test_truncated_mp3_gives_what_is_left():
+    whole = as_file(np.tile(VOICE, 3), format='MP3')
+    left = load(whole[:len(whole)//2])
+    assert 0.3 < len(left)/(3*len(VOICE)) < 0.7
+
+
+@pytest.mark.parametrize('samples, warning', [(np.zeros(3*SAMPLE_RATE), 'silent'), (np.zeros(1), 'silent'), (VOICE[8000:9600], 'only 0.1 s')])
+def test_too_little_sound_is_unsure(samples, warning, detector):
+    answer = detector.predict((samples, SAMPLE_RATE))
+    assert answer.language == 'unsure' and answer.confidence == 0 and warning in answer.warnings[0]
+
+
+def test_samples_that_are_no_numbers(detector):
+    spoilt = VOICE.copy()
+    spoilt[::100] = np.nan
+    assert np.isfinite(list(detector.predict((spoilt, SAMPLE_RATE)).probabilities.values())).all()
+
+
+@pytest.mark.parametrize('rate, channels', [(192_000, 2), (8_000, 1), (44_100, 8)])
+def test_other_rates_and_channels(rate, channels):
+    tone = np.sin(2*np.pi*440*np.arange(rate)/rate)[:, None].repeat(channels, axis=1)
+    heard = load(as_file(0.5*tone, rate))
+    assert len(heard) == SAMPLE_RATE and np.abs(np.fft.rfft(heard)).argmax() == 440
+
+
+def test_an_hour_is_read_only_as_far_as_needed(tmp_path, detector):
+    path = tmp_path/'hour.flac'
+    with soundfile.SoundFile(path, 'w', SAMPLE_RATE, 1) as file:
+        for _ in range(3600*SAMPLE_RATE//len(VOICE)): file.write(VOICE)
+    tracemalloc.start()
+    answer = detector.predict(path)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert answer.language == example_clips().language.iloc[0] and 'only the first 300 s were used' in answer.warnings
+    assert peak < 200e6 # the hour itself is 230 MB as float32
