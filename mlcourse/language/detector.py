@@ -190,7 +190,7 @@ def occlude(
     logits = torch.cat([net(batch)[0] for batch in covered.split(32)]).numpy()
     return logits[0]-logits[1:]
 
-# %% ../../nbs/language/17_detector.ipynb #659455ea
+# %% ../../nbs/language/17_detector.ipynb #b58255f7
 @patch
 def explain(self:LanguageDetector,
     source, # path, bytes, file object, or (samples, sample_rate)
@@ -209,7 +209,7 @@ def explain(self:LanguageDetector,
     plot_spectrogram(spectrogram, middle).set_xlabel('')
     time = (np.arange(len(evidence))*5+10)*HOP_LENGTH/SAMPLE_RATE
     for language, values, style in zip(self.languages, evidence.T, ('-', '--', ':', '-.')): bottom.plot(time, values, style, label=language)
-    bottom.axhline(0, color='0.7', lw=0.8); bottom.set(xlabel='time (s)', ylabel='evidence (logit)'); bottom.legend(loc='upper right', ncols=2)
+    bottom.axhline(0, color='0.7', lw=0.8); bottom.set(xlabel='time (s)', ylabel='evidence (logit)'); bottom.legend(loc='center left', bbox_to_anchor=(1, 0.5))
     return fig
 
 # %% ../../nbs/language/17_detector.ipynb #d6b9f939
