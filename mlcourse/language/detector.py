@@ -6,12 +6,13 @@
 __all__ = ['FRAME', 'LOUD_ENOUGH_DB', 'SILENCE_DB', 'MAX_SECONDS', 'MIN_SOUND_S', 'frame_levels', 'sounding', 'Answer',
            'score_windows', 'softmax', 'to_segments', 'shipped_weights', 'LanguageDetector', 'clip_warnings', 'occlude']
 
-# %% ../../nbs/language/17_detector.ipynb #49b45ed1
+# %% ../../nbs/language/17_detector.ipynb #940100bd
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np, pandas as pd, torch
+from fastcore.basics import patch
 
 from ..core import load_weights, save_weights
 from .audio import SAMPLE_RATE, UnreadableClip, load
@@ -133,9 +134,7 @@ def clip_warnings(
     if np.mean(np.abs(samples) > 0.99) > 0.001: warnings.append('the recording is too loud: its peaks are cut off')
     return warnings
 
-# %% ../../nbs/language/17_detector.ipynb #f1211a6e
-from fastcore.basics import patch
-
+# %% ../../nbs/language/17_detector.ipynb #38daea37
 @patch
 def _name(self:LanguageDetector, probabilities, speech):
     "The language named, and the confidence in it: that it is speech, times that it is this language."

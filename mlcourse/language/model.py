@@ -6,8 +6,9 @@
 __all__ = ['normalise', 'SoundEncoder', 'AttentivePool', 'LanguageNet', 'cut', 'phrase', 'not_speech', 'corpus_shares', 'Phrases',
            'language_loss', 'language_accuracy', 'hide_patches', 'fit_network']
 
-# %% ../../nbs/language/16_model.ipynb #2769335d
+# %% ../../nbs/language/16_model.ipynb #5bf92fae
 import numpy as np, torch
+from fastcore.basics import patch
 from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
@@ -115,7 +116,7 @@ def corpus_shares(
     if rest.empty: return {corpus: share/sum(fixed.values()) for corpus, share in fixed.items()}
     return fixed | (rest/rest.sum()*(1-sum(fixed.values()))).to_dict()
 
-# %% ../../nbs/language/16_model.ipynb #3144268b
+# %% ../../nbs/language/16_model.ipynb #7237f568
 class Phrases(Dataset):
     "Random training windows: log-mel (64, n_frames), and the language's index, or -1 for what is not speech."
     def __init__(self,
@@ -135,30 +136,34 @@ class Phrases(Dataset):
 
     def __len__(self): return self.n_items
 
-    def _speech(self, language, rng):
-        "A phrase by one speaker of a corpus drawn by its share."
-        corpora, shares = zip(*self.shares[language].items())
-        first = rng.choice(self.of_corpus[language, corpora[rng.choice(len(corpora), p=shares)]])
-        same = self.of_speaker[language, self.speakers[first]]
-        factor = rng.uniform(0.88, 1.14) if self.augmented else 1
-        chopped = self.augmented and rng.random() < 0.5
-        queue = [first]
-        def piece():
-            samples = self.sounds[queue.pop() if queue else rng.choice(same)]
-            samples = samples.astype(np.float32)/(32768 if samples.dtype == np.int16 else 1)
-            if chopped: samples = cut(samples, rng)
-            return change_speed(samples, factor) if self.augmented else samples
-        return phrase(piece, self.n, rng)
+# %% ../../nbs/language/16_model.ipynb #7647e3a3
+@patch
+def _speech(self:Phrases, language, rng):
+    "A phrase by one speaker, of a corpus drawn by its share."
+    corpora, shares = zip(*self.shares[language].items())
+    first = rng.choice(self.of_corpus[language, corpora[rng.choice(len(corpora), p=shares)]])
+    same = self.of_speaker[language, self.speakers[first]]
+    factor = rng.uniform(0.88, 1.14) if self.augmented else 1
+    chopped = self.augmented and rng.random() < 0.5
+    queue = [first]
+    def piece():
+        samples = self.sounds[queue.pop() if queue else rng.choice(same)]
+        samples = samples.astype(np.float32)/(32768 if samples.dtype == np.int16 else 1)
+        if chopped: samples = cut(samples, rng)
+        return change_speed(samples, factor) if self.augmented else samples
+    return phrase(piece, self.n, rng)
 
-    def __getitem__(self, i):
-        rng = np.random.default_rng((self.seed, i))
-        if rng.random() < self.not_speech_share: samples, label = not_speech(self.n, rng), -1
-        else:
-            label = int(rng.integers(len(self.languages)))
-            samples = self._speech(self.languages[label], rng)
-            if self.augmented: samples = augment(samples, rng)
-        samples = samples+1e-5*rng.standard_normal(self.n, dtype=np.float32) # digital silence is a property of files, not of speech
-        return torch.from_numpy(log_mel(samples)), label
+# %% ../../nbs/language/16_model.ipynb #db3e6cc8
+@patch
+def __getitem__(self:Phrases, i):
+    rng = np.random.default_rng((self.seed, i))
+    if rng.random() < self.not_speech_share: samples, label = not_speech(self.n, rng), -1
+    else:
+        label = int(rng.integers(len(self.languages)))
+        samples = self._speech(self.languages[label], rng)
+        if self.augmented: samples = augment(samples, rng)
+    samples = samples+1e-5*rng.standard_normal(self.n, dtype=np.float32)
+    return torch.from_numpy(log_mel(samples)), label
 
 # %% ../../nbs/language/16_model.ipynb #46ef4462
 def language_loss(
