@@ -62,7 +62,7 @@ def brighten(
 # %% ../../nbs/thumbnails/06_advice.ipynb #e237e683
 RULES['too dark'] = Rule(
     'exposure', lambda p: ramp(p['p95_grey'], fine=150, bad=40),
-    "Nothing in the picture is bright: 95 % of it stays below grey level {p95_grey:.0f} of 255.",
+    "Nothing in the picture is bright: 95% of it stays below grey level {p95_grey:.0f} of 255.",
     "Convention: a list of videos is seen on small and dimmed screens, where dark pictures turn into dark rectangles.",
     "Raise the exposure, or light the subject, until its brightest parts come near white.",
     'p95_grey', brighten)
@@ -243,9 +243,10 @@ def figure(self:Report):
 # %% ../../nbs/thumbnails/06_advice.ipynb #670a45ab
 @patch
 def to_dict(self:Report)->dict:
-    "Everything but the pictures; survives JSON."
+    "Everything but the pictures, as JSON takes it: a number that is not known is None, never NaN."
     keys = ('name', 'property', 'finding', 'why', 'fix', 'severity')
-    return dict(title=self.title, summary=self.summary, probability=self.probability, grade=self.grade, properties=self.properties,
+    return dict(title=self.title, summary=self.summary, probability=self.probability, grade=self.grade,
+                properties={name: None if value != value else value for name, value in self.properties.items()}, # only NaN differs from itself
                 recommendations=[{key: getattr(item, key) for key in keys} for item in self.recommendations])
 
 # %% ../../nbs/thumbnails/06_advice.ipynb #1acbc723
