@@ -8,20 +8,21 @@ sound file). Each clip is judged on its first 1, 3 and 10 seconds; a clip that i
 The answers are a forced choice (the likelier language, 'unsure' not allowed) unless the line says otherwise. The line
 between the languages in the shipped weights was chosen on these very recordings, at 3 s; so each length also has a figure
 in which every corpus is judged by a line chosen, at 3 s, on the other corpora. Every interval draws speakers again, not
-clips. It prints a table and keeps it as language_quality.csv beside this script.
+clips. It prints a table, keeps it as language_quality.csv beside this script, and writes the overall figures into the card
+of the shipped weights.
 """
-import argparse
+import argparse, json
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from tqdm import tqdm
 
-from mlcourse.core import write_csv
+from mlcourse.core import atomic_path, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, equal_recall_threshold, format_interval
 from mlcourse.language.audio import SAMPLE_RATE, load
 from mlcourse.language.clips import source
-from mlcourse.language.detector import LanguageDetector
+from mlcourse.language.detector import LanguageDetector, shipped_weights
 
 HERE = Path(__file__).parent
 LENGTHS = (1, 3, 10)  # seconds
@@ -75,6 +76,16 @@ def measure(table, seconds):
     yield row(seconds, 'AUC of length alone (baseline)', 'all', zh_auc, shorter, 'language', 'shorter')
 
 
+def keep_in_card(result):
+    "Write the overall figures into the card of the shipped weights."
+    path = shipped_weights().with_suffix('.json')
+    card = json.loads(path.read_text(encoding='utf-8'))
+    overall = result[result['group'] == 'all']
+    card['figures'] = {'measured_by': 'benchmarks/language_quality.py on dev.parquet, intervals by speaker'} | {
+        f'{line.measure}, {line.seconds} s': format_interval(line.estimate, line.low, line.high) for line in overall.itertuples()}
+    with atomic_path(path) as temporary: temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False)+'\n', encoding='utf-8')
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path, help='the folder that holds dev.parquet')
@@ -88,6 +99,7 @@ def main():
     lines = lines_of_others(clips, tables[3].p_zh)
     result = pd.DataFrame([row for seconds, table in tables.items() for row in measure(table.assign(line=lines), seconds)])
     write_csv(result, arguments.out)
+    if arguments.weights is None: keep_in_card(result)
     shown = result.assign(interval=[format_interval(*values) for values in result[['estimate', 'low', 'high']].to_numpy()])
     print(shown.drop(columns=['estimate', 'low', 'high']).to_string(index=False))
 
