@@ -222,7 +222,7 @@ def compare(
     grader=None, # a `ThumbnailGrader` that did not train on the validation rows
     folder=None, # as in `fit`
     draws:int=1000, # for the bootstrap; fewer are faster
-)->pd.DataFrame: # one row a judge: auc, low, high (95 % bootstrap interval by channel), accuracy
+)->pd.DataFrame: # one row a judge: auc, low, high (95% bootstrap interval by channel), accuracy
     "The picture beside the baselines, all on the same validation rows."
     rows = usable(videos, ['subscriber_count', 'age_days'])
     if grader: rows = _with_pictures(rows, folder, grader.card['width'])
