@@ -154,7 +154,8 @@ def plot_scores(
     ax.scatter(scores.auc, scores.index, c=colours, s=50, zorder=3)
     ax.axvline(0.5, c='grey', lw=1)
     ax.axvline(best, c='#c44e00', lw=1, ls=':')
-    ax.set(xlabel='AUC on channels not seen in training (line: coin; dots: best from the picture)', title=finding(scores))
+    ax.set(xlabel='AUC on unseen channels (line: a coin; dots: best from the picture)', title=finding(scores))
+    ax.margins(y=0.15)
     ax.invert_yaxis()
     return figure
 
@@ -162,7 +163,7 @@ def finding(scores)->str:
     "What the scores say, in a few words."
     blind = scores.auc.drop('image').idxmax()
     if scores.low['image'] > scores.auc[blind]: return f'The picture says more than {blind}'
-    if scores.high['image'] < scores.auc[blind]: return f'Without a look at the picture, {blind} says more'
+    if scores.high['image'] < scores.auc[blind]: return f'The picture says less than {blind}'
     return f'The picture and {blind}: too close to call'
 
 # %% ../nbs/library/cli.ipynb #d55af226

@@ -28,7 +28,7 @@ def _black_edges(grey):
 def bars(
     image:Image.Image, # RGB
 )->tuple: # (left, top, right, bottom), pixels; a pair is 0 unless both sides have a bar of about the same size
-    "The black bars around a picture: at least 1.5 % of the side each, and alike within 2 %."
+    "The black bars around a picture: at least 1.5% of the side each, and alike within 2%."
     grey, found = np.asarray(image.convert('L')), []
     for rows in (grey.T, grey):
         first, last = _black_edges(rows)

@@ -54,7 +54,7 @@ def _column(values, kind):
 def as_videos(
     table, # a DataFrame with some of the columns; others are kept as they are
 )->pd.DataFrame: # every column in COLUMNS, with its type, first
-    "A videos table from any DataFrame: columns that lack are missing values."
+    "A videos table from any DataFrame; a column that is not there comes back full of missing values."
     known = {name: _column(table.get(name, pd.Series(pd.NA, index=table.index)), kind) for name, kind in COLUMNS.items()}
     videos = pd.DataFrame({**known, **{name: table[name] for name in table.columns if name not in COLUMNS}})
     videos.attrs = dict(table.attrs)
