@@ -260,13 +260,16 @@ def make_parser()->argparse.ArgumentParser:
     added.add_argument('--folder', default='_demo', help='gets the figures and a page that shows them (_demo)')
     return parser
 
+# %% ../nbs/library/cli.ipynb #8478d059
 def add_language_command(command):
+    "The arguments of `mlcourse detect`."
     added = command(detect, 'the language of recordings: English or Mandarin', 'mlcourse detect clip.wav voices/*.m4a --json')
     added.add_argument('clips', nargs='+', metavar='CLIP', help='a recording: wav, mp3, m4a, ogg, opus, webm and more')
     added.add_argument('--weights', metavar='FILE', help='a detector of your own, instead of the one that comes with the package')
     added.add_argument('--json', action='store_true', help='one list for all clips, for programs')
 
 def add_thumbnail_commands(command):
+    "The arguments of `mlcourse grade` and `mlcourse collect`."
     added = command(grade, 'what to mend in thumbnails, worst first', "mlcourse grade thumb.jpg --title 'My first marathon'")
     added.add_argument('images', nargs='+', metavar='IMAGE', help='a picture: jpg, png, webp and more')
     added.add_argument('--title', help='of the video')
