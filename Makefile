@@ -30,7 +30,7 @@ demo: install
 	@$(BIN)/mlcourse demo
 
 lab: install
-	@$(BIN)/jupyter lab nbs/index.ipynb
+	@$(BIN)/jupyter lab --LabApp.default_url=/lab/tree/nbs/index.ipynb
 
 test:
 	@$(SETUP) --dev

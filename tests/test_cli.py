@@ -100,7 +100,9 @@ def test_a_reader_that_has_gone():
 def test_ctrl_c():
     code = COMMAND[-1].replace('from mlcourse.cli import main', 'import mlcourse.cli, time; from mlcourse.cli import main; '
                                'mlcourse.cli.answer_each = lambda *a: print("go", flush=True) or time.sleep(60)')
-    process = subprocess.Popen([sys.executable, '-c', code, 'grade', SAMPLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    # A shell may have started us in the background, where Ctrl-C is ignored, and children inherit that.
+    def listen(): signal.signal(signal.SIGINT, signal.SIG_DFL)
+    process = subprocess.Popen([sys.executable, '-c', code, 'grade', SAMPLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen)
     assert process.stdout.readline() == b'go\n'
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)
