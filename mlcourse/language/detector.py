@@ -4,17 +4,18 @@
 
 # %% auto #0
 __all__ = ['FRAME', 'LOUD_ENOUGH_DB', 'SILENCE_DB', 'MAX_SECONDS', 'MIN_SOUND_S', 'frame_levels', 'sounding', 'Answer',
-           'score_windows', 'softmax', 'to_segments', 'shipped_weights', 'LanguageDetector', 'clip_warnings', 'occlude']
+           'score_windows', 'to_segments', 'shipped_weights', 'LanguageDetector', 'clip_warnings', 'occlude']
 
-# %% ../../nbs/language/17_detector.ipynb #940100bd
+# %% ../../nbs/language/17_detector.ipynb #d8aedec7
 from dataclasses import dataclass, field
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
+from scipy.special import softmax
 
-from ..core import load_weights, save_weights
+from ..core import load_weights, save_weights, set_seed
 from .audio import SAMPLE_RATE, UnreadableClip, load
 from .clips import source, split_by_speaker, window_starts
 from .model import LanguageNet, Phrases, fit_network
@@ -69,12 +70,7 @@ def score_windows(
     scores = [net(batch) for batch in spectrograms.split(32)]
     return np.array(starts), torch.cat([l for l, _ in scores]).numpy(), torch.cat([s for _, s in scores]).sigmoid().numpy()
 
-# %% ../../nbs/language/17_detector.ipynb #6c8ed0c2
-def softmax(logits): # shape (..., n)
-    "Logits to probabilities along the last axis."
-    shifted = np.exp(logits-logits.max(axis=-1, keepdims=True))
-    return shifted/shifted.sum(axis=-1, keepdims=True)
-
+# %% ../../nbs/language/17_detector.ipynb #a12f82b8
 def to_segments(
     starts, # shape (n_windows,): seconds
     end:float, # of the last window, seconds
@@ -134,9 +130,9 @@ def clip_warnings(
     if np.mean(np.abs(samples) > 0.99) > 0.001: warnings.append('the recording is too loud: its peaks are cut off')
     return warnings
 
-# %% ../../nbs/language/17_detector.ipynb #38daea37
+# %% ../../nbs/language/17_detector.ipynb #a7905bce
 @patch
-def _name(self:LanguageDetector, probabilities, speech):
+def _decide(self:LanguageDetector, probabilities, speech):
     "The language named, and the confidence in it: that it is speech, times that it is this language."
     confidence = float(speech*probabilities.max())
     return (self.languages[int(probabilities.argmax())] if confidence >= self.threshold else 'unsure'), round(confidence, 4)
@@ -154,9 +150,9 @@ def predict(self:LanguageDetector,
         return Answer('unsure', even, 0., pd.DataFrame(columns=['start_s', 'end_s', 'language', 'confidence']), warnings)
     starts, logits, speech = score_windows(self.net, samples[first:last], self.window_s)
     probabilities = softmax(logits.mean(axis=0))
-    named, confidences = zip(*(self._name(p, s) for p, s in zip(softmax(logits), speech)))
+    named, confidences = zip(*(self._decide(p, s) for p, s in zip(softmax(logits, axis=1), speech)))
     segments = to_segments((starts+first)/SAMPLE_RATE, last/SAMPLE_RATE, named, confidences)
-    language, confidence = self._name(probabilities, speech.mean())
+    language, confidence = self._decide(probabilities, speech.mean())
     return Answer(language, {l: round(float(p), 4) for l, p in zip(self.languages, probabilities)}, confidence, segments, warnings)
 
 # %% ../../nbs/language/17_detector.ipynb #76b904e2
@@ -211,7 +207,7 @@ def explain(self:LanguageDetector,
     bottom.axhline(0, color='0.7', lw=0.8); bottom.set(xlabel='time (s)', ylabel='evidence (logit)'); bottom.legend(loc='center left', bbox_to_anchor=(1, 0.5))
     return fig
 
-# %% ../../nbs/language/17_detector.ipynb #d6b9f939
+# %% ../../nbs/language/17_detector.ipynb #83bce0f8
 @patch(cls_method=True)
 def fit(cls:LanguageDetector,
     clips, # a Clips table with at least two languages and two speakers
@@ -223,7 +219,7 @@ def fit(cls:LanguageDetector,
     "Train a detector on `clips`; the validation speakers never train."
     languages = start.languages if start else sorted(clips['language'].unique())
     if len(languages) < 2: raise ValueError("Training needs clips of at least two languages; here there is one.")
-    torch.manual_seed(seed)
+    set_seed(seed)
     clips = split_by_speaker(clips, seed=seed)
     sounds = pd.Series([load(source(clip)) for _, clip in clips.iterrows()], index=clips.index)
     parts = [Phrases(part, sounds[part.index].to_list(), languages, n, seed=seed+i, **kwargs)
