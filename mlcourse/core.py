@@ -6,15 +6,17 @@
 __all__ = ['cache_folder', 'open_binary', 'atomic_path', 'write_csv', 'DownloadFailed', 'download', 'UnreadableWeights',
            'save_weights', 'load_weights', 'set_seed']
 
-# %% ../nbs/library/core.ipynb #8412513d
-import hashlib, io, json, os, random, sys, tempfile
+# %% ../nbs/library/core.ipynb #1d08bcfc
+import hashlib, io, json, os, random, re, sys, tempfile
 from contextlib import contextmanager
+from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
-from urllib.request import Request, urlopen
+from urllib.request import HTTPRedirectHandler, Request, build_opener
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
+from tqdm import tqdm
 
 # %% ../nbs/library/core.ipynb #5e53718d
 def cache_folder()->Path: # an existing folder
@@ -66,38 +68,91 @@ def write_csv(
     "Write `table` to `path` as CSV, wholly or not at all."
     with atomic_path(path) as temporary: table.to_csv(temporary, index=False)
 
-# %% ../nbs/library/core.ipynb #b0902693
+# %% ../nbs/library/core.ipynb #f186bbce
 class DownloadFailed(OSError):
     "A download did not give the file that was asked for."
 
-def _chunks(response, max_bytes, url):
-    size = 0
-    while chunk := response.read(1 << 16):
-        size += len(chunk)
-        if size > max_bytes: raise DownloadFailed(f"{url} is larger than {max_bytes:,} bytes; it was left alone.")
-        yield chunk
+class _Redirects(HTTPRedirectHandler):
+    "Goes only where http and https lead, and keeps the sum that Hugging Face announces on the way."
+    announced = None
+    def redirect_request(self, request, response, code, message, headers, url):
+        if urlparse(url).scheme not in ('http', 'https'): raise DownloadFailed(f"{request.full_url} leads to {url}, which is not an http or https address.")
+        sums = re.findall('^"?([0-9a-f]{64})"?$', headers.get('X-Linked-ETag', '')) # small files have a shorter, different mark
+        self.announced = sums[0] if sums else self.announced
+        return super().redirect_request(request, response, code, message, headers, url)
 
-# %% ../nbs/library/core.ipynb #41015627
+# %% ../nbs/library/core.ipynb #c62104cb
+@contextmanager
+def _part_path(path):
+    "A path beside `path`, the same every time: moved to `path` if the block succeeds, kept to go on from if it is cut short."
+    part = Path(path).with_name(f'.{Path(path).name}.part')
+    part.parent.mkdir(parents=True, exist_ok=True)
+    yield part
+    part.replace(path)
+    _drop(part)
+
+def _mark(part): return part.with_name(part.name+'.etag')
+
+def _keep_mark(part, etag):
+    if etag and not etag.startswith('W/'): _mark(part).write_text(etag, encoding='latin-1')
+    else: _mark(part).unlink(missing_ok=True) # a weak mark does not promise the same bytes
+
+def _drop(part):
+    for path in (part, _mark(part)): path.unlink(missing_ok=True)
+
+def _range(part):
+    "The headers that ask for what `part` lacks."
+    if not (part.exists() and part.stat().st_size and _mark(part).exists()): return {}
+    last = part.stat().st_size-1 # the last byte once more, since a range that starts at the end of a file is refused
+    return {'Range': f'bytes={last}-', 'If-Range': _mark(part).read_text(encoding='latin-1')}
+
+# %% ../nbs/library/core.ipynb #76db0235
+def _receive(response, part, url, max_bytes, progress, resume):
+    "Write what comes to `part`, from where the server starts."
+    start = int(re.match(r'bytes (\d+)-', response.headers['Content-Range'])[1]) if response.status == 206 else 0
+    if start and not (part.exists() and start <= part.stat().st_size): raise OSError('the server sent the wrong part of it')
+    expected = start+int(response.headers['Content-Length']) if 'Content-Length' in response.headers else None
+    if (expected or 0) > max_bytes: raise DownloadFailed(f"{url} is larger than {max_bytes:,} bytes; it was left alone.")
+    with part.open('r+b' if start else 'wb') as file, tqdm(total=expected, initial=start, unit='B', unit_scale=True, disable=not progress) as bar:
+        file.seek(start); file.truncate()
+        if resume: _keep_mark(part, response.headers.get('ETag'))
+        while file.tell() <= max_bytes and (chunk := response.read(1 << 16)): bar.update(file.write(chunk))
+        got = file.tell()
+    if got > max_bytes: _drop(part); raise DownloadFailed(f"{url} is larger than {max_bytes:,} bytes; it was left alone.")
+    if expected and got < expected: raise OSError(f'it stopped after {got:,} of {expected:,} bytes')
+
+def _check_sum(part, sha256, url, say):
+    "Compare the SHA-256 of what came with the one it should have."
+    with part.open('rb') as file: found = hashlib.file_digest(file, 'sha256').hexdigest()
+    if sha256 and found != sha256.lower():
+        _drop(part)
+        raise DownloadFailed(f"{url} is not the expected file (its SHA-256 differs); try again later.")
+    if say: print(f"{Path(urlparse(url).path).name}: SHA-256 {found}, {'as expected' if sha256 else 'not checked, as neither you nor the server gave one'}.")
+
+# %% ../nbs/library/core.ipynb #60d85b6b
 def download(
     url:str, # http or https
     path, # where to put the file
-    sha256:str=None, # the expected sum, in hex; not checked when None
+    sha256:str=None, # the expected sum, in hex; the one that the server announces, if it does, when None
     max_bytes:int=1_000_000_000, # give up beyond this size
     timeout:float=30, # seconds without an answer before giving up
+    resume:bool=False, # keep what has come when it stops, and go on from there next time
+    progress:bool=False, # show a bar, and say at the end whether the sum was checked
 )->Path: # `path`
     "Fetch `url` to `path`, wholly or not at all; whatever goes wrong is a `DownloadFailed`."
     if urlparse(url).scheme not in ('http', 'https'): raise DownloadFailed(f"{url} is not an http or https address.")
-    digest = hashlib.sha256()
+    redirects = _Redirects()
     try:
-        with urlopen(Request(url, headers={'User-Agent': 'mlcourse'}), timeout=timeout) as response, atomic_path(path) as temporary:
-            with temporary.open('wb') as file:
-                for chunk in _chunks(response, max_bytes, url):
-                    digest.update(chunk)
-                    file.write(chunk)
-            if sha256 and digest.hexdigest() != sha256:
-                raise DownloadFailed(f"{url} is not the expected file (its SHA-256 differs); try again later.")
+        with (_part_path if resume else atomic_path)(path) as part:
+            headers = {'User-Agent': 'mlcourse'} | (_range(part) if resume else {})
+            with build_opener(redirects).open(Request(url, headers=headers), timeout=timeout) as response:
+                _receive(response, part, url, max_bytes, progress, resume)
+            _check_sum(part, sha256 or redirects.announced, url, progress)
     except DownloadFailed: raise
-    except (OSError, ValueError) as error: raise DownloadFailed(f"Could not fetch {url}: {error}.") from error
+    except (OSError, ValueError, TypeError, HTTPException) as error: # TypeError: a header that should be there is not
+        if resume and getattr(error, 'code', None) == 416: _drop(part) # the server has no such bytes: begin again next time
+        again = '; run it again to go on from there' if resume and _range(part) else ''
+        raise DownloadFailed(f"Could not fetch {url}: {error}{again}.") from error
     return Path(path)
 
 # %% ../nbs/library/core.ipynb #562dde21
