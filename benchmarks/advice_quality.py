@@ -1,0 +1,161 @@
+"""Is the advice right? Plant faults in thumbnails, and see whether they are named and whether the edits mend them.
+
+    python benchmarks/advice_quality.py ~/data/thumbnails/gallery.parquet              # the half that is reported
+    python benchmarks/advice_quality.py ~/data/thumbnails/gallery.parquet --half tune  # the half the rules were tuned on
+
+gallery.parquet holds real thumbnails (columns video_id, source, image as JPEG bytes). Without it only drawn ones are used.
+The faults, their levels, the seeds and the halves below were written down before the rules were tuned:
+
+- Twelve kinds of faults, one at a time, each at a level drawn at random from the range in `FAULTS`.
+- Drawn thumbnails: 300, a hundred from each of three seeds; the tuning half has other seeds. A clean one has a good
+  exposure, contrast and colour, one to four words and at most a few shapes (`clean_drawing`).
+- Real thumbnails: 100, from the half of the gallery whose hashed video_id is odd; even ones are for tuning.
+- A planted fault counts as named when its rule speaks after planting. Thumbnails of which the rule spoke before are
+  left out for that fault and counted, so that an alarm that was there anyway is no success.
+- An edit counts as mending when its rule is silent about the edited picture and no rule that was silent before the edit
+  speaks after it. It is asked of every planted fault that was named and whose rule has an edit; no preview is no mending.
+- Alarms are counted on thumbnails as they are: the drawn ones, and the real ones of the gallery's trending part.
+- Intervals draw thumbnails again (bootstrap, 95%).
+"""
+import argparse, hashlib, io, time
+from functools import cache
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+HERE = Path(__file__).parent
+TRENDING = 'aryan-jadon/Dataset-ML-Spring-2022' # the value of `source` of the trending part
+SEEDS = {'report': (101, 102, 103), 'tune': (1, 2, 3)}
+N_DRAWN, N_REAL = 100, 100 # drawn: for each seed
+WORDS = ('the best bread you can bake at home this week with no knead and one pan in under an hour so easy that '
+         'anyone who owns an oven will love it every time').upper().split()
+
+
+@cache
+def font(size): return ImageFont.load_default(size)
+
+
+def some_words(rng, low, high): return [str(word) for word in rng.choice(WORDS, rng.integers(low, high + 1))]
+
+
+def levels(image, change):
+    "Apply `change` to all levels, 0 to 255."
+    return Image.fromarray(np.clip(change(np.asarray(image, dtype=float)), 0, 255).round().astype(np.uint8))
+
+
+def too_dark(image, rng): return levels(image, lambda x: x * rng.uniform(0.12, 0.3))
+
+
+def too_bright(image, rng):
+    "Half of them overexposed until 40 to 65% is clipped, half covered in white fog."
+    if rng.random() < 0.5:
+        share, fog = rng.uniform(0.4, 0.65), None
+        gain = 255 / max(np.quantile(np.asarray(image.convert('L')), 1 - share), 8)
+        return levels(image, lambda x: x * max(gain, 1))
+    k = rng.uniform(0.15, 0.35)
+    return levels(image, lambda x: 255 - (255 - x) * k)
+
+
+def flat(image, rng):
+    k, middle = rng.uniform(0.15, 0.35), rng.uniform(110, 160)
+    return levels(image, lambda x: middle + (x - x.mean()) * k)
+
+
+def blurred(image, rng): return image.filter(ImageFilter.GaussianBlur(image.width * rng.uniform(0.008, 0.016)))
+
+
+def dull(image, rng):
+    grey = image.convert('L').convert('RGB')
+    return Image.blend(grey, image, rng.uniform(0, 0.15))
+
+
+def cluttered(image, rng):
+    "Strew 70 to 120 small shapes, 3 to 9% of the width, in any colour."
+    image = image.copy()
+    draw, unit = ImageDraw.Draw(image), image.width / 100
+    for _ in range(rng.integers(70, 121)):
+        x, y, w, h = rng.uniform(0, image.width), rng.uniform(0, image.height), *rng.uniform(3, 9, 2) * unit
+        shape = (draw.ellipse, draw.rectangle, draw.line)[rng.integers(3)]
+        shape((x, y, x + w, y + h), fill=tuple(int(c) for c in rng.integers(0, 256, 3)), width=max(1, round(unit)))
+    return image
+
+
+def plate(image, lines, size, x, y, ink, paper):
+    "Write lines of `size` px on a plate at (x, y), shares of the room that is left."
+    image, letters = image.copy(), font(size)
+    width, height = max(letters.getlength(line) for line in lines) + size, size * (1.2 * len(lines) + 0.5)
+    left, top = x * max(0, image.width - width), y * max(0, image.height - height)
+    draw = ImageDraw.Draw(image)
+    if paper: draw.rectangle((left, top, left + width, top + height), fill=paper)
+    for i, line in enumerate(lines):
+        draw.text((left + size/2, top + size * (0.15 + 1.2 * i)), line, font=letters, fill=ink,
+                  stroke_width=0 if paper else max(1, round(size / 12)), stroke_fill='black')
+    return image
+
+
+def small_text(image, rng):
+    "A line of five to eight words, 5 to 6% of the height, white on black, left of the badge."
+    size = max(9, round(image.height * rng.uniform(0.05, 0.06)))
+    return plate(image, [' '.join(some_words(rng, 5, 8))], size, rng.uniform(0, 0.3), rng.uniform(0, 0.7), 'white', 'black')
+
+
+def luminance(grey): # relative luminance of a grey level, WCAG 2
+    c = grey / 255
+    return c/12.92 if c <= 0.04045 else ((c + 0.055)/1.055)**2.4
+
+
+def pale_text(image, rng):
+    "Two or three words, 13 to 18% of the height, on a plate of a grey with a contrast ratio of 1.3 to 1.8."
+    ratio, paper = rng.uniform(1.3, 1.8), int(rng.integers(90, 200))
+    ink = min(range(256), key=lambda g: abs((luminance(g) + 0.05) / (luminance(paper) + 0.05) - ratio))
+    words = some_words(rng, 2, 3)
+    return plate(image, words, round(image.height * rng.uniform(0.13, 0.18)), rng.uniform(0, 0.5), rng.uniform(0, 0.4), (ink,)*3, (paper,)*3)
+
+
+def too_many_words(image, rng):
+    "Sixteen to twenty-four outlined words, 8 to 10% of the height, four a line."
+    words = some_words(rng, 16, 24)
+    lines = [' '.join(words[i:i+4]) for i in range(0, len(words), 4)]
+    return plate(image, lines, round(image.height * rng.uniform(0.08, 0.1)), rng.uniform(0, 0.4), rng.uniform(0, 0.6), 'white', None)
+
+
+def under_the_badge(image, rng):
+    "One or two words, 14 to 20% of the height, on a plate in the bottom right corner."
+    words = [word for word in some_words(rng, 8, 8) if len(word) > 2][:rng.integers(1, 3)]
+    return plate(image, [' '.join(words)], round(image.height * rng.uniform(0.14, 0.2)), 1, rng.uniform(0.97, 1), 'white', 'black')
+
+
+def bars(image, rng):
+    "Black bars on two sides, 7 to 14% each."
+    frame, share = Image.new('RGB', image.size), rng.uniform(0.07, 0.14)
+    box = (0, round(image.height * share)) if rng.random() < 0.7 else (round(image.width * share), 0)
+    frame.paste(image.resize((image.width - 2*box[0], image.height - 2*box[1])), box)
+    return frame
+
+
+def shape(image, rng):
+    "Cut to another shape, around the centre."
+    ratio = rng.choice([1, 4/3, 4/5, 21/9])
+    w, h = min(image.width, image.height * ratio), min(image.height, image.width / ratio)
+    x, y = (image.width - w) / 2, (image.height - h) / 2
+    return image.crop((round(x), round(y), round(x + w), round(y + h)))
+
+
+FAULTS = {'too dark': too_dark, 'too bright': too_bright, 'flat': flat, 'blurred': blurred, 'dull': dull, 'cluttered': cluttered,
+          'small text': small_text, 'pale text': pale_text, 'too many words': too_many_words, 'under the badge': under_the_badge,
+          'bars': bars, 'shape': shape}
+
+
+def clean_drawing(seed, number):
+    "A drawn thumbnail in which nothing should be wrong."
+    from mlcourse.thumbnails.simulate import channel_look, draw_thumbnail
+    rng = np.random.default_rng([seed, number])
+    face = rng.uniform(0.35, 0.85) if rng.random() < 0.7 else 0
+    wanted = dict(brightness=rng.uniform(100, 150), contrast=rng.uniform(45, 60), colourfulness=rng.uniform(25, 50),
+                  face_height=face, words=0, clutter=rng.integers(0, 7))
+    return draw_thumbnail(wanted, channel_look(number, seed), some_words(rng, 1, 4), [seed, number])[0]
+
+
+def odd(video_id): return int(hashlib.sha1(str(video_id).encode()).hexdigest(), 16) % 2 == 1
