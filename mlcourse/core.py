@@ -25,7 +25,7 @@ def cache_folder()->Path: # an existing folder
     folder.mkdir(parents=True, exist_ok=True)
     return folder
 
-# %% ../nbs/library/core.ipynb #cd803a1d
+# %% ../nbs/library/core.ipynb #8fb88a7e
 @contextmanager
 def open_binary(
     source, # a path, bytes, or a binary file object (which is rewound, and left open)
@@ -40,6 +40,7 @@ def open_binary(
         path = Path(source)
         if path.is_dir(): raise IsADirectoryError(f"{path} is a folder; give the path of one {what}.")
         if not path.exists(): raise FileNotFoundError(f"There is no {what} at {path}; check the path.")
+        if not path.is_file(): raise OSError(f"{path} is a pipe or a device; give the path of one {what}.") # to open one may wait for ever
         with path.open('rb') as file: yield file
 
 # %% ../nbs/library/core.ipynb #4f94e992
