@@ -93,10 +93,14 @@ def grade(args)->int:
 def collect(args)->int:
     "`mlcourse collect`"
     from mlcourse.thumbnails import videos
-    table = videos.collect(args.urls, args.folder, max_per_channel=args.most)
-    failed = int((table.status != 'ok').sum())
-    print(f"{len(table)} videos in {args.folder}/videos.csv" + (f', {failed} of them without all their numbers or picture' if failed else ''))
-    return int(failed > 0)
+    if not (args.urls or args.again):
+        print('mlcourse collect: name an address to collect from, or --again to look again at the videos of the folder.', file=sys.stderr)
+        return 2
+    if args.urls: table = videos.collect(args.urls, args.folder, max_per_channel=args.most, after=args.after, before=args.before)
+    if args.again: table = videos.observe(args.folder)
+    counts = table.status.value_counts()
+    print(f"{len(table)} videos in {args.folder}/videos.csv: " + ', '.join(f'{n} {status}' for status, n in counts.items()))
+    return int(counts.get('failed', 0) > 0)
 
 # %% ../nbs/library/cli.ipynb #8f9897ca
 def demo_language(
@@ -275,9 +279,12 @@ def add_thumbnail_commands(command):
     added.add_argument('--title', help='of the video')
     added.add_argument('--json', action='store_true', help='one list for all images, for programs')
     added = command(collect, 'a table of videos with their thumbnails', 'mlcourse collect https://www.youtube.com/@channel --folder my_videos')
-    added.add_argument('urls', nargs='+', metavar='URL', help="a channel, playlist or video, or 'ytsearch20:some words'")
+    added.add_argument('urls', nargs='*', metavar='URL', help="a channel, playlist or video, or 'ytsearch20:some words'")
     added.add_argument('--folder', required=True, help='gets videos.csv and images/; a run that was stopped goes on from there')
     added.add_argument('--most', type=int, default=50, metavar='N', help='videos a channel (50)')
+    added.add_argument('--after', metavar='DATE', help='only videos published on this day or later: 2024-01-31')
+    added.add_argument('--before', metavar='DATE', help='only videos published before this day')
+    added.add_argument('--again', action='store_true', help='look again at the videos that the folder has')
 
 # %% ../nbs/library/cli.ipynb #1c01f4c1
 def main(

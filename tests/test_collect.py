@@ -1,0 +1,252 @@
+"""Collecting when things go wrong: killed processes, a picture server that misbehaves, hostile pages, and rows that must all be there once."""
+import io, sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+
+import pandas as pd
+import pytest
+from PIL import Image
+
+ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT/'benchmarks'))
+import collect_speed
+from mlcourse.core import DownloadFailed
+from mlcourse.thumbnails.videos import (COLUMNS, KINDS, PAUSES_S, STATUSES, NothingComesBack, StoppedBySite, TooManyRequests, as_videos, collect,
+                                        fetch_image, find_videos, label, observe, read_observations, read_videos, video_row)
+
+CHANNEL = 'UC' + 'x'*22
+VIDEO = 'aaaaaaaaaaa'
+PAGE = dict(id=VIDEO, title='Bread', view_count=5000, timestamp=1704067200, upload_date='20240101', duration=60, channel='Crumbs', channel_id=CHANNEL,
+            channel_follower_count=10, live_status='not_live', media_type='video', webpage_url='https://www.youtube.com/watch?v=aaaaaaaaaaa')
+HOSTILE = [None, '', [], {}, 'x', -1, 0, 1e400, float('nan'), True, b'x', ['a'], {'a': 1}, 10**30, '../../etc/passwd', '\ud800\x00\r\n', object()]
+
+
+def jpeg(size=(320, 180)):
+    file = io.BytesIO()
+    Image.effect_noise(size, 60).convert('RGB').save(file, 'JPEG')
+    return file.getvalue()
+
+
+class Server(BaseHTTPRequestHandler):
+    "Answers by the video's id and the size; `asked` says for what."
+    asked, answer = [], None
+
+    def do_GET(self):
+        video_id, size = Path(self.path).parts[-2:]
+        self.asked.append((video_id, Path(size).stem))
+        code, kind, body, length = type(self).answer(video_id, Path(size).stem)
+        self.send_response(code)
+        self.send_header('Content-Type', kind)
+        if length: self.send_header('Content-Length', str(length))
+        self.end_headers()
+        try:
+            for start in range(0, len(body), 1 << 16): self.wfile.write(body[start:start + (1 << 16)])
+        except OSError: pass # whoever asked has had enough
+
+    def log_message(self, *args): pass
+
+
+@pytest.fixture(scope='module')
+def address():
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Server)
+    Thread(target=server.serve_forever, daemon=True).start()
+    yield f'http://127.0.0.1:{server.server_port}/{{video_id}}/{{size}}'
+    server.shutdown()
+
+
+@pytest.fixture
+def picture_server(address):
+    Server.asked.clear()
+    Server.answer = lambda video_id, size: (200, 'image/jpeg', jpeg(), None)
+    return address
+
+
+def page_of(**changes):
+    "A site with one video."
+    return lambda url, flat=False, limit=None: {} if flat else PAGE | changes
+
+
+GOOD = jpeg((480, 270))
+LARGE = {
+    'not there': (404, 'text/html', b'<html>404</html>', None),
+    'gone': (410, 'text/plain', b'', None),
+    'an error page that says it is a picture': (200, 'image/jpeg', b'<html><script>alert(1)</script></html>', None),
+    'cut off': (200, 'image/jpeg', GOOD[:3000], None),
+    'empty': (200, 'image/jpeg', b'', None),
+    'six megabytes': (200, 'image/jpeg', GOOD + bytes(6_000_000), None),
+}
+
+
+@pytest.mark.parametrize('fault', LARGE)
+def test_a_size_that_is_no_good_falls_back_to_the_next(fault, picture_server, tmp_path):
+    Server.answer = lambda video_id, size: LARGE[fault] if size == 'maxresdefault' else (200, 'image/jpeg', GOOD, None)
+    assert fetch_image(VIDEO, tmp_path, ('maxresdefault', 'hqdefault'), picture_server) == dict(image=f'images/{VIDEO}.jpg', width=480, height=270)
+    assert Server.asked == [(VIDEO, 'maxresdefault'), (VIDEO, 'hqdefault')]
+    assert [path.name for path in (tmp_path/'images').iterdir()] == [f'{VIDEO}.jpg'] # nothing half written is left
+
+
+def test_a_wrong_content_type_does_not_matter(picture_server, tmp_path):
+    Server.answer = lambda video_id, size: (200, 'text/html', GOOD, None)
+    assert fetch_image(VIDEO, tmp_path, image_url=picture_server)['width'] == 480
+
+
+def test_no_size_at_all(picture_server, tmp_path):
+    Server.answer = lambda video_id, size: LARGE['not there']
+    assert collect(VIDEO, tmp_path, pause_s=0, extract=page_of(), image_url=picture_server).status.tolist() == ['no_image']
+
+
+TROUBLE = {'503': (503, 'text/html', b'', None), 'cut off before the announced end': (200, 'image/jpeg', GOOD[:3000], len(GOOD))}
+
+
+@pytest.mark.parametrize('trouble', TROUBLE)
+def test_a_server_in_trouble_is_asked_again_on_the_next_run(trouble, picture_server, tmp_path):
+    Server.answer = lambda video_id, size: TROUBLE[trouble]
+    with pytest.raises(DownloadFailed): fetch_image(VIDEO, tmp_path, image_url=picture_server)
+    options = dict(pause_s=0, extract=page_of(), image_url=picture_server)
+    assert collect(VIDEO, tmp_path, **options).status.tolist() == ['failed']
+    Server.answer = lambda video_id, size: (200, 'image/jpeg', GOOD, None)
+    assert collect(VIDEO, tmp_path, **options).status.tolist() == ['ok']
+
+
+def test_429_for_a_picture_is_waited_out(picture_server, tmp_path):
+    busy = [1, 1, 1]
+    Server.answer = lambda video_id, size: (429, 'text/html', b'', None) if busy and busy.pop() else (200, 'image/jpeg', GOOD, None)
+    slept, told = [], []
+    videos = collect(VIDEO, tmp_path, pause_s=0, extract=page_of(), image_url=picture_server, report=told.append, sleep=slept.append)
+    assert videos.status.tolist() == ['ok'] and [s for s in slept if s] == list(PAUSES_S[:3])
+    assert [text.count('waiting') for text in told] == [0, 1, 1, 1]
+
+
+def test_429_for_ever_stops_after_an_hour(tmp_path):
+    def busy(url, flat=False, limit=None): raise RuntimeError('HTTP Error 429: Too Many Requests')
+    slept = []
+    with pytest.raises(TooManyRequests) as error: collect(VIDEO, tmp_path, extract=busy, report=lambda text: None, sleep=slept.append)
+    assert sum(slept) == 3600 and slept == sorted(slept) and str(error.value).count('.') == 1
+
+
+def test_a_check_for_robots_stops_at_once_and_keeps_what_is_there(picture_server, tmp_path):
+    def suspicious(url, flat=False, limit=None):
+        if url.endswith('b'): raise RuntimeError('Sign in to confirm you’re not a bot. Use --cookies')
+        return PAGE
+    slept, ids = [], [VIDEO, 'b'*11, 'c'*11]
+    with pytest.raises(StoppedBySite) as error:
+        collect(ids, tmp_path, pause_s=0, extract=suspicious, image_url=picture_server, report=lambda text: None, sleep=slept.append)
+    assert 'no robot' in str(error.value) and str(error.value).count('.') == 1 and not any(slept)
+    assert read_videos(tmp_path).video_id.tolist() == read_observations(tmp_path).video_id.tolist() == [VIDEO]
+    asked = []
+    def quiet(url, flat=False, limit=None): asked.append(url[-11:]); return PAGE
+    assert collect(ids, tmp_path, pause_s=0, extract=quiet, image_url=picture_server, report=lambda text: None).video_id.tolist() == ids
+    assert asked == ids[1:]
+
+
+def test_a_dead_network_ends_the_run(tmp_path):
+    def dead(url, flat=False, limit=None): raise OSError('Temporary failure in name resolution')
+    with pytest.raises(NothingComesBack): collect([f'{i:011}' for i in range(50)], tmp_path, pause_s=0, extract=dead, report=lambda text: None)
+    assert len(read_videos(tmp_path)) == 10
+
+
+@pytest.mark.parametrize('name', PAGE)
+def test_info_with_each_field_missing_or_hostile(name, picture_server, tmp_path):
+    rows = [video_row({key: value for key, value in PAGE.items() if key != name}, VIDEO)]
+    rows += [video_row(PAGE | {name: value}, VIDEO) for value in HOSTILE]
+    table = label(as_videos(pd.DataFrame(rows)), kinds=None, split_by='time')
+    assert set(table.status) <= set(STATUSES) and set(table.kind.dropna()) <= set(KINDS) and (table.video_id == VIDEO).all()
+    assert all(channel == CHANNEL for channel in table.channel_id.dropna())
+    for i, value in enumerate(HOSTILE): # all the way to the disk and back
+        info = PAGE | {name: value}
+        videos = collect(VIDEO, tmp_path/str(i), pause_s=0, extract=lambda url, flat=False, limit=None: {} if flat else info,
+                         image_url=picture_server, report=lambda text: None)
+        assert len(videos) == len(read_observations(tmp_path/str(i))) == 1
+
+
+def test_no_info_at_all(tmp_path):
+    assert collect(VIDEO, tmp_path, pause_s=0, extract=lambda url, **kwargs: {}).status.tolist() == ['unavailable']
+
+
+TITLES = ['<script>alert(1)</script>', '"quoted", \'twice\'', 'two\nlines\r\nand \u2028more', '=HYPERLINK("http://x")', 'nul\x00 and \ud800', 'NA', 'x'*100_000, '漢字 🍞 ع']
+
+
+def test_titles_survive(picture_server, tmp_path):
+    ids = [f'{i:011}' for i in range(len(TITLES))]
+    site = lambda url, flat=False, limit=None: PAGE | dict(title=TITLES[int(url[-11:])])
+    videos = collect(ids, tmp_path, pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
+    clean = [' '.join(t.replace('\x00', ' ').replace('\u2028', ' ').replace('\ud800', '?').split()) for t in TITLES]
+    assert videos.title.tolist() == read_observations(tmp_path).title.tolist() == clean
+    with (tmp_path/'observations.csv').open(newline='', encoding='utf-8') as file: assert len(file.read().splitlines()) == len(ids) + 1
+    assert '<script>' not in videos.to_html()
+
+
+BAD_IDS = ['../../etc/x', '../aaaaaaaa', 'a/../../../b', '..', '', 'aaaaaaaaaaa\n', 'aaaaaaaaaa\x00', 'ａaaaaaaaaaa', 'aaaaaaaaaaaa', None, 7, ['aaaaaaaaaaa'], {'id': 1}]
+
+
+def test_ids_that_are_paths(picture_server, tmp_path):
+    listing = dict(channel_id='../../x', channel_follower_count='many', entries=[dict(id=bad) for bad in BAD_IDS] + ['x', None, 3, dict(id=VIDEO)])
+    site = lambda url, flat=False, limit=None: listing if flat else PAGE
+    assert list(find_videos(['@somebody'], site)[0]) == [VIDEO]
+    collect('@somebody', tmp_path/'a'/'b', pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
+    files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*') if path.is_file())
+    assert files == [f'a/b/images/{VIDEO}.jpg', 'a/b/observations.csv', 'a/b/videos.csv']
+    for bad in BAD_IDS:
+        if isinstance(bad, str):
+            with pytest.raises(ValueError): fetch_image(bad, tmp_path, image_url=picture_server)
+
+
+def test_the_maximum_and_the_dates(picture_server, tmp_path):
+    "Three channels of a video a week; only exact dates decide, and what is out of range takes nobody's place."
+    now, asked = pd.Timestamp.now('UTC'), []
+    def site(url, flat=False, limit=None):
+        if flat:
+            channel = int(url.split('@c')[1].split('/')[0])
+            return dict(channel_id=f'UC{channel:022}', entries=[dict(id=f'{channel}{i:010}') for i in range(40)][:limit])
+        asked.append(url[-11:])
+        return PAGE | dict(channel_id=f'UC{int(url[-11]):022}', timestamp=(now - pd.Timedelta(days=7*int(url[-10:]) + .5)).timestamp())
+    options = dict(after=now - pd.Timedelta(days=200), before=now - pd.Timedelta(days=100), pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
+    videos = collect(['@c1', '@c2', '@c3'], tmp_path, 5, **options)
+    inside = videos[videos.status == 'ok']
+    assert inside.channel_id.value_counts().tolist() == [5]*3 and set(videos.status) == {'ok', 'skipped'}
+    assert inside.published_at.between(options['after'], options['before']).all()
+    assert len(asked) == len(set(asked)) == len(videos)
+    asked.clear()
+    assert len(collect(['@c1', '@c2', '@c3'], tmp_path, 5, **options)) == len(videos) and not asked
+
+
+def test_an_observation_that_is_cut_off_goes_on(picture_server, tmp_path):
+    ids = [f'{i:011}' for i in range(6)]
+    options = dict(pause_s=0, image_url=picture_server, report=lambda text: None)
+    collect(ids, tmp_path, extract=page_of(), **options)
+    first = read_observations(tmp_path)
+    week_ago = first.assign(observed_at=first.observed_at - pd.Timedelta(days=7))
+    for name in ('videos.csv', 'observations.csv'): week_ago[list(COLUMNS)].to_csv(tmp_path/name, index=False)
+    asked = []
+    def stops(url, flat=False, limit=None):
+        if len(asked) == 3: raise KeyboardInterrupt
+        asked.append(url[-11:]); return PAGE | dict(view_count=6000)
+    with pytest.raises(KeyboardInterrupt): observe(tmp_path, extract=stops, **options)
+    assert read_videos(tmp_path).view_count.tolist() == [6000]*3 + [5000]*3
+    assert observe(tmp_path, extract=page_of(view_count=6000), **options).view_count.tolist() == [6000]*6
+    assert read_observations(tmp_path).video_id.value_counts().tolist() == [2]*6
+
+
+def test_the_table_can_be_made_again_from_the_observations(picture_server, tmp_path):
+    videos = collect([VIDEO, 'b'*11], tmp_path, pause_s=0, extract=page_of(), image_url=picture_server)
+    (tmp_path/'videos.csv').unlink()
+    asked = []
+    pd.testing.assert_frame_equal(collect(VIDEO, tmp_path, pause_s=0, extract=lambda *args, **kwargs: asked.append(args)), videos)
+    assert not asked
+
+
+def test_killed_three_times_nothing_is_lost_or_doubled(tmp_path):
+    found = collect_speed.trial(tmp_path, 1000)
+    assert found['times killed at work'] == 3 and found['times told 429, and waited'] == 2
+    for what in ('rows lost', 'rows doubled', 'rows that are wrong', 'good looks doubled'): assert found[what] == 0, what
+    assert found['asked for twice, as a kill cut off the first look'] <= 3
+
+
+@pytest.mark.network
+def test_the_real_site(tmp_path):
+    videos = collect('ytsearch3:sourdough bread', tmp_path, sizes=('mqdefault',))
+    assert len(videos) == 3 and (videos.status == 'ok').any()
+    good = videos[videos.status == 'ok']
+    assert good.view_count.notna().all() and good.published_at.notna().all() and good.kind.notna().all() and good.width.eq(320).all()
+    assert len(collect('ytsearch3:sourdough bread', tmp_path, sizes=('mqdefault',))) >= 3
