@@ -114,7 +114,7 @@ def _receive(response, part, url, max_bytes, progress, resume):
     if start and not (part.exists() and start <= part.stat().st_size): raise OSError('the server sent the wrong part of it')
     expected = start+int(response.headers['Content-Length']) if 'Content-Length' in response.headers else None
     if (expected or 0) > max_bytes: raise DownloadFailed(f"{url} is larger than {max_bytes:,} bytes; it was left alone.")
-    with part.open('r+b' if start else 'wb') as file, tqdm(total=expected, initial=start, unit='B', unit_scale=True, disable=not progress) as bar:
+    with part.open('r+b' if start else 'wb') as file, tqdm(total=expected, initial=start, unit='B', unit_scale=True, delay=0.5, disable=not progress) as bar:
         file.seek(start); file.truncate()
         if resume: _keep_mark(part, response.headers.get('ETag'))
         while file.tell() <= max_bytes and (chunk := response.read(1 << 16)): bar.update(file.write(chunk))
@@ -122,13 +122,13 @@ def _receive(response, part, url, max_bytes, progress, resume):
     if got > max_bytes: _drop(part); raise DownloadFailed(f"{url} is larger than {max_bytes:,} bytes; it was left alone.")
     if expected and got < expected: raise OSError(f'it stopped after {got:,} of {expected:,} bytes')
 
-def _check_sum(part, sha256, url, say):
+def _check_sum(part, sha256, url):
     "Compare the SHA-256 of what came with the one it should have."
+    if not sha256: return
     with part.open('rb') as file: found = hashlib.file_digest(file, 'sha256').hexdigest()
-    if sha256 and found != sha256.lower():
+    if found != sha256.lower():
         _drop(part)
         raise DownloadFailed(f"{url} is not the expected file (its SHA-256 differs); try again later.")
-    if say: print(f"{Path(urlparse(url).path).name}: SHA-256 {found}, {'as expected' if sha256 else 'not checked, as neither you nor the server gave one'}.")
 
 # %% ../nbs/library/core.ipynb #60d85b6b
 def download(
@@ -148,12 +148,14 @@ def download(
             headers = {'User-Agent': 'mlcourse'} | (_range(part) if resume else {})
             with build_opener(redirects).open(Request(url, headers=headers), timeout=timeout) as response:
                 _receive(response, part, url, max_bytes, progress, resume)
-            _check_sum(part, sha256 or redirects.announced, url, progress)
+            sha256 = sha256 or redirects.announced
+            _check_sum(part, sha256, url)
     except DownloadFailed: raise
     except (OSError, ValueError, TypeError, HTTPException) as error: # TypeError: a header that should be there is not
         if resume and getattr(error, 'code', None) == 416: _drop(part) # the server has no such bytes: begin again next time
         again = '; run it again to go on from there' if resume and _range(part) else ''
         raise DownloadFailed(f"Could not fetch {url}: {error}{again}.") from error
+    if progress: print('/'.join(Path(path).parts[-2:])+(': its SHA-256 is as expected.' if sha256 else ': neither you nor the server gave a SHA-256, so it was not checked.'))
     return Path(path)
 
 # %% ../nbs/library/core.ipynb #562dde21
