@@ -644,7 +644,7 @@ def collect(
     if not rows: raise BadVideos("None of the addresses led to a video; check them, and the network.")
     return read_videos(folder)
 
-# %% ../../nbs/thumbnails/02_videos.ipynb #4eb4d5af
+# %% ../../nbs/thumbnails/02_videos.ipynb #1e75c2a2
 def observe(
     folder, # that `collect` has filled
     every_days:float=1., # leave alone what was looked at more recently
@@ -658,9 +658,9 @@ def observe(
     read_videos(folder) # says so when there are none
     rows, patient = _kept(folder), _patience(report, sleep)
     ask, fetch = patient(extract), patient(lambda video_id: fetch_image(video_id, folder, image_url=image_url))
-    looks = read_observations(folder).groupby('video_id').observed_at.max() if (Path(folder)/'observations.csv').is_file() else {}
-    since = pd.Timestamp.now('UTC') - pd.Timedelta(days=every_days)
-    due = [video_id for video_id, row in rows.items() if row['status'] in ('ok', 'no_image') and not looks.get(video_id, row['observed_at']) > since]
+    looks = read_observations(folder) if (Path(folder)/'observations.csv').is_file() else read_videos(folder)
+    recent = set(looks.video_id[(looks.observed_at > pd.Timestamp.now('UTC') - pd.Timedelta(days=every_days)) & (looks.status != 'failed')])
+    due = [video_id for video_id, row in rows.items() if row['status'] in ('ok', 'no_image') and video_id not in recent]
     report(f"{len(due)} of {len(rows)} videos to look at again.")
     _look_at_each(due, lambda video_id: _look(video_id, ask, fetch, {}, None, None, report), rows, folder, lambda: sleep(pause_s))
     return read_videos(folder)
