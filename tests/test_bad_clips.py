@@ -1,6 +1,10 @@
 """Clips that are not what they seem: an answer or one clear sentence, and no more read than needed."""
-import io, tracemalloc
+import hashlib, io, json, os, subprocess, sys, tracemalloc
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
 
+import bad_clips
 import numpy as np
 import pytest
 import soundfile
@@ -75,3 +79,60 @@ def test_an_hour_is_read_only_as_far_as_needed(tmp_path, detector):
     tracemalloc.stop()
     assert answer.language == example_clips().language.iloc[0] and 'only the first 300 s were used' in answer.warnings
     assert peak < 200e6 # the hour itself is 230 MB as float32
+
+
+class Witness(BaseHTTPRequestHandler):
+    "Notes every request."
+    def log_message(self, *args): pass
+    def do_GET(self): self.server.asked.append(self.path); self.send_error(404)
+
+
+@pytest.fixture(scope='module')
+def many(tmp_path_factory):
+    "A folder of bad files, and the server that none of them may ask."
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Witness)
+    server.asked = []
+    Thread(target=server.serve_forever, daemon=True).start()
+    folder = tmp_path_factory.mktemp('bad')/'clips'
+    bad_clips.make(folder, f'http://127.0.0.1:{server.server_port}')
+    yield folder, server
+    server.shutdown()
+    server.server_close()
+
+
+def run(*command, folder):
+    "In a process of its own: a crash, or a minute without an end, fails the test and nothing else."
+    return subprocess.run([sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, errors='replace', timeout=300,
+                          env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)})
+
+
+def test_many_bad_files_load_or_say_why(many):
+    folder, server = many
+    files = [path for path in folder.iterdir() if path.is_file()]
+    assert len({hashlib.sha256(path.read_bytes()).hexdigest() for path in files}) > 150
+    done = run(bad_clips.__file__, 'judge', folder, folder=folder)
+    assert done.returncode == 0, done.stderr[-2000:]
+    said = {row['name']: row for row in map(json.loads, done.stdout.splitlines())}
+    assert set(said) == {path.name for path in folder.iterdir()}
+    assert not [row['traceback'] for row in said.values() if 'traceback' in row]
+    for row in said.values():
+        assert row['seconds'] < 30, row
+        if 'error' in row: assert row['error'].endswith('.') and '\n' not in row['error'] and row['kind'] in ('UnreadableClip', 'OSError', 'FileNotFoundError', 'IsADirectoryError'), row
+    assert not server.asked # no list, script or page made it open an address
+    assert not [name for name in bad_clips.foreign(folder/'secret.wav', '') if 'error' not in said[name]] # nor another file
+    for name in ('film.mp4', 'film.webm', 'voice.raw', 'channels8.wav', 'fast.flac', 'cut0.5.mp3', 'one_sample.wav', 'secret.wav'): assert said[name].get('samples'), said[name]
+    for name in ('silent_film.mp4', 'silent_film.webm', 'pipe.wav', 'folder.wav', 'rate0.wav'):
+        if name in said: assert 'error' in said[name], name
+
+
+def test_command_line_answers_for_many_bad_files(many):
+    folder, server = many
+    paths = sorted(folder.iterdir())
+    done = run('-c', 'import sys; from mlcourse.cli import main; sys.exit(main())', 'detect', '--json', *paths, folder=folder)
+    assert done.returncode == 1 and 'Traceback' not in done.stderr, done.stderr[-2000:]
+    answers = json.loads(done.stdout)
+    assert [answer['input'] for answer in answers] == [str(path) for path in paths]
+    for answer in answers:
+        if answer['error']: assert answer['error'].endswith('.') and '\n' not in answer['error'], answer
+        else: assert answer['language'] in ('en', 'zh', 'unsure') and 0 <= answer['confidence'] <= 1, answer
+    assert not server.asked
