@@ -8,7 +8,8 @@ The faults, their levels, the seeds and the halves below were written down befor
 
 - Twelve kinds of faults, one at a time, each at a level drawn at random from the range in `FAULTS`.
 - Drawn thumbnails: 300, a hundred from each of three seeds; the tuning half has other seeds. A clean one has a good
-  exposure, contrast and colour, one to four words and at most a few shapes (`clean_drawing`).
+  exposure, contrast and colour, one to four words and at most a few shapes (`clean_drawing`). Each gets four of the
+  twelve faults in turn, so that every fault is planted in 100 of them.
 - Real thumbnails: 100, from the half of the gallery whose hashed video_id is odd; even ones are for tuning.
 - A planted fault counts as named when its rule speaks after planting. Thumbnails of which the rule spoke before are
   left out for that fault and counted, so that an alarm that was there anyway is no success.
@@ -16,14 +17,26 @@ The faults, their levels, the seeds and the halves below were written down befor
   speaks after it. It is asked of every planted fault that was named and whose rule has an edit; no preview is no mending.
 - Alarms are counted on thumbnails as they are: the drawn ones, and the real ones of the gallery's trending part.
 - Intervals draw thumbnails again (bootstrap, 95%).
+
+What is done is kept in the cache folder after every thumbnail, so that a run that was stopped goes on where it was; the
+kept answers are for the rules as they are and are asked for anew when the code changes. A full run takes about
+half an hour on one quiet core. `--drawn 20 --real 20` looks at fewer.
 """
-import argparse, hashlib, io, time
+import argparse, hashlib, io, json, time
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
+
+from mlcourse.core import atomic_path, cache_folder, write_csv
+from mlcourse.evaluation import bootstrap_interval
+from mlcourse.thumbnails import advice, properties
+from mlcourse.thumbnails.advice import RULES, SPEAKS, Recommendation, advise
+from mlcourse.thumbnails.properties import PROPERTIES, measure, without_site_bars
+from mlcourse.thumbnails.simulate import channel_look, draw_thumbnail
+from mlcourse.thumbnails.videos import load_image
 
 HERE = Path(__file__).parent
 TRENDING = 'aryan-jadon/Dataset-ML-Spring-2022' # the value of `source` of the trending part
@@ -150,7 +163,6 @@ FAULTS = {'too dark': too_dark, 'too bright': too_bright, 'flat': flat, 'blurred
 
 def clean_drawing(seed, number):
     "A drawn thumbnail in which nothing should be wrong."
-    from mlcourse.thumbnails.simulate import channel_look, draw_thumbnail
     rng = np.random.default_rng([seed, number])
     face = rng.uniform(0.35, 0.85) if rng.random() < 0.7 else 0
     wanted = dict(brightness=rng.uniform(100, 150), contrast=rng.uniform(45, 60), colourfulness=rng.uniform(25, 50),
@@ -159,3 +171,132 @@ def clean_drawing(seed, number):
 
 
 def odd(video_id): return int(hashlib.sha1(str(video_id).encode()).hexdigest(), 16) % 2 == 1
+
+
+def pictures(gallery, half, n_drawn, n_real):
+    "Tuples (kind, name, picture), drawn and real in turn; of the real ones `N_REAL` at most are planted with faults."
+    drawn = [('drawn', f'{seed}-{number}', lambda s=seed, n=number: clean_drawing(s, n)) for number in range(N_DRAWN) for seed in SEEDS[half]]
+    real = []
+    if gallery:
+        table = pd.read_parquet(gallery)
+        table = table[[odd(video_id) == (half == 'report') for video_id in table.video_id]]
+        table['order'] = [hashlib.sha1(f'order {video_id}'.encode()).hexdigest() for video_id in table.video_id]
+        for row in table.sort_values('order').itertuples():
+            real.append(('trending' if row.source == TRENDING else 'other', row.video_id, lambda data=row.image: without_site_bars(load_image(data))))
+    drawn, real = drawn[:n_drawn], real[:n_real]
+    return [each for pair in zip(drawn, real) for each in pair] + drawn[len(real):] + real[len(drawn):]
+
+
+def severity(fault, image):
+    "What one rule says; only its own property is measured."
+    return RULES[fault].severity(PROPERTIES[RULES[fault].property].measure(image))
+
+
+def rng_of(name, fault): return np.random.default_rng(int(hashlib.sha1(f'{name} {fault}'.encode()).hexdigest()[:12], 16))
+
+
+def planted(kind, name, faults):
+    "The faults that a picture gets: four in turn for a drawn one, all for a real one."
+    if kind != 'drawn': return faults
+    seed, number = map(int, name.split('-'))
+    first = 4 * ((number + seed) % 3)
+    return faults[first:first + 4]
+
+
+def named(kind, name, image, faults):
+    "One row a planted fault: was the rule silent before, and did it speak after?"
+    for fault in planted(kind, name, faults):
+        before, after = severity(fault, image), severity(fault, FAULTS[fault](image, rng_of(name, fault)))
+        yield dict(measure='named', fault=fault, counts=before < SPEAKS, value=float(after >= SPEAKS), severity=after)
+
+
+def alarms(kind, name, image, faults):
+    "One row: how many rules speak about the picture as it is, and which."
+    items = advise(image).recommendations
+    yield dict(measure='alarms', fault='', counts=True, value=len(items), severity=0, names=', '.join(item.name for item in items))
+
+
+def mended(kind, name, image, faults):
+    "One row a planted fault that was named and whose rule has an edit: does the edit silence the rule and no other speak?"
+    for fault in planted(kind, name, faults):
+        spoiled = FAULTS[fault](image, rng_of(name, fault))
+        if not RULES[fault].edit or severity(fault, image) >= SPEAKS or severity(fault, spoiled) < SPEAKS: continue
+        before, edited = measure(spoiled), RULES[fault].edit(spoiled)
+        after = measure(edited) | dict(file_kb=before['file_kb'], site_copy=before['site_copy'])
+        broken, left = advice.newly_wrong(before, after), RULES[fault].severity(after)
+        yield dict(measure='mended', fault=fault, counts=True, value=float(left < SPEAKS and not broken), severity=left, names=', '.join(broken))
+
+
+def run(part, todo, kept, faults):
+    "Go through the pictures, keeping what is done after each."
+    rows = json.loads(kept.read_text()) if kept.exists() else {}
+    for i, (kind, name, picture) in enumerate(todo):
+        key = f'{part.__name__} {name}'
+        if key in rows: continue
+        image = picture()
+        rows[key] = [dict(kind=kind, name=name, **row) for row in part(kind, name, image, faults)]
+        with atomic_path(kept) as temporary: Path(temporary).write_text(json.dumps(rows))
+        if i % 20 == 0: print(f'{part.__name__}: {i} of {len(todo)}', flush=True)
+    return [row for _, name, _ in todo for row in rows[f'{part.__name__} {name}']]
+
+
+def seconds(image, n=5):
+    "For each property the middle of `n` runs on one picture of 1280x720, changed a little each time so that nothing is remembered."
+    took = {}
+    for name, each in PROPERTIES.items():
+        runs = []
+        for change in range(n + 1): # the first loads what is needed
+            copy = image.copy()
+            copy.paste((change, 0, 0), (0, 0, 8, 8))
+            start = time.process_time() # not the clock: other programs may be busy
+            each.measure(copy)
+            runs.append(time.process_time() - start)
+        took[name] = float(np.median(runs[1:]))
+    return took | {'all': sum(took.values())}
+
+
+def summary(table, pictures_of, what, fault):
+    "One line of the result: the mean with its interval over pictures."
+    used = table[table.counts.astype(bool)]
+    if not len(used): return None
+    value, low, high = bootstrap_interval(np.mean, used.value.to_numpy(float), groups=used.name, n=1000)
+    return dict(pictures=pictures_of, measure=what, fault=fault, value=round(value, 3), low=round(low, 3), high=round(high, 3),
+                n=len(used), left_out=int(len(table) - len(used)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument('gallery', nargs='?', help='gallery.parquet; without it only drawn thumbnails')
+    parser.add_argument('--half', choices=SEEDS, default='report')
+    parser.add_argument('--drawn', type=int, default=3*N_DRAWN, help='how many drawn thumbnails (300)')
+    parser.add_argument('--real', type=int, default=N_REAL, help='how many real thumbnails (100)')
+    parser.add_argument('--parts', default='named,alarms,mended', help='any of named, alarms and mended')
+    parser.add_argument('--faults', default=','.join(FAULTS), help='which faults')
+    parser.add_argument('--keep', default=str(HERE/'advice_quality.csv'), help='where the table goes')
+    args = parser.parse_args()
+    code = hashlib.sha1(b''.join(Path(each.__file__).read_bytes() for each in (properties, advice)) + Path(__file__).read_bytes()).hexdigest()[:12]
+    kept, faults, rows = cache_folder()/f'advice_quality_{args.half}_{code}.json', args.faults.split(','), []
+    todo = pictures(args.gallery, args.half, args.drawn, args.real)
+    trending = [each for each in pictures(args.gallery, args.half, 0, 10_000) if each[0] == 'trending'][:args.real]
+    for part in (named, alarms, mended):
+        if part.__name__ not in args.parts.split(','): continue
+        extra = [each for each in trending if each[1] not in {name for _, name, _ in todo}] if part is alarms else []
+        rows += run(part, todo + extra, kept, faults)
+    table, lines = pd.DataFrame(rows), []
+    for what, part in table.groupby('measure', sort=False):
+        for where, chosen in (('drawn', part.kind == 'drawn'), ('real', part.kind != 'drawn'), ('trending', part.kind == 'trending')):
+            if not chosen.any() or (where == 'trending') != (what == 'alarms' and where != 'drawn'): continue
+            lines.append(summary(part[chosen], where, what, 'all' if what != 'alarms' else ''))
+            if what != 'alarms': lines += [summary(part[chosen & (part.fault == fault)], where, what, fault) for fault in faults]
+    if 'alarms' in args.parts.split(','):
+        for where in ('drawn', 'trending'):
+            names = pd.Series([n for row in table[(table.measure == 'alarms') & (table.kind == where)].names for n in row.split(', ') if n], dtype=object)
+            print(f'alarms on {where} ones:', names.value_counts().to_dict())
+        large = clean_drawing(101, 0).resize((1280, 720), Image.Resampling.BICUBIC)
+        lines += [dict(pictures='1280x720', measure='seconds', fault=name, value=round(value, 3), n=5) for name, value in seconds(large).items()]
+    result = pd.DataFrame([line for line in lines if line])
+    print(result.to_string(index=False, na_rep=''))
+    write_csv(result, Path(args.keep))
+
+
+if __name__ == '__main__': main()

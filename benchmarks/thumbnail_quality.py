@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from mlcourse.core import cache_folder, write_csv
 from mlcourse.evaluation import auc, bootstrap_interval
 from mlcourse.thumbnails.advice import advise
-from mlcourse.thumbnails.properties import measure, without_site_bars
+from mlcourse.thumbnails.properties import contrast, exposure, without_site_bars
 from mlcourse.thumbnails.videos import label, load_image
 
 HERE = Path(__file__).parent
@@ -77,7 +77,7 @@ def scores_of_all(known, features, truth, channels):
 def statistics(image):
     "Eleven numbers on brightness and colour."
     hsv = np.asarray(image.convert('HSV'), dtype=float)
-    values = measure(image)
+    values = exposure(image) | contrast(image)
     names = ('mean_grey', 'p95_grey', 'clipped_black_share', 'clipped_white_share', 'std_grey', 'p05_grey', 'range_grey')
     return [values[name] for name in names] + [hsv[..., 1].mean(), hsv[..., 1].std(), *np.asarray(image, dtype=float).mean((0, 1))[[0, 2]]]
 
