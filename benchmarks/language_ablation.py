@@ -1,0 +1,100 @@
+"""Was it recurrence? Train five networks, each with one thing more than the last, and test them on unheard corpora.
+
+    python benchmarks/language_ablation.py SPEECH_FOLDER      # half an hour on two cores
+
+SPEECH_FOLDER holds train_*.parquet, dev.parquet, and teacher.npz from data/teach.py. Every network sees the same number
+of windows, three times with another seed. Prints a table and keeps it as language_ablation.csv, which
+nbs/language/16_model.ipynb shows; what is done is kept as it goes, and a run that was stopped goes on.
+"""
+import argparse
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from mlcourse.core import atomic_path, set_seed, write_csv
+from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, format_interval
+from mlcourse.language.audio import SAMPLE_RATE, load
+from mlcourse.language.model import LanguageNet, Phrases, fit_network, held_out
+from mlcourse.language.spectrogram import log_mel
+
+HERE = Path(__file__).resolve().parent
+SYNTHETIC = ['kokoro', 'kokoro-voices']
+SHARES = {'kokoro': 0.22, 'kokoro-voices': 0.30}
+SEEDS, SECONDS = (0, 1, 2), (1, 3)
+RUN = dict(epochs=3, learning_rate=2e-3, average=0.98)
+WINDOWS = 6400 # an epoch
+# network -> (recurrent, with synthetic voices, in disguise, with the teacher)
+STEPS = {'CNN': (False, False, False, False), 'CRNN': (True, False, False, False), '+ synthetic voices': (True, True, False, False),
+         '+ conditions': (True, True, True, False), '+ teacher': (True, True, True, True)}
+
+
+def read_training(folder):
+    """The rows that shipped weights may hear, their sounds, and the teacher's hints."""
+    clips = pd.concat([pd.read_parquet(table) for table in sorted(folder.glob('train_*.parquet'))], ignore_index=True)
+    clips = clips[clips['may_ship'] & ~held_out(clips)]
+    teacher = np.load(folder/'teacher.npz')
+    clips = clips.merge(pd.DataFrame({'clip': teacher['clip'], 'first_moment': teacher['first_moment']}), on='clip')
+    sounds = [(load(audio)*32767).astype(np.int16) for audio in clips['audio']]
+    return clips.drop(columns='audio'), sounds, teacher['hints']
+
+
+def train(clips, sounds, hints, recurrent, synthetic, augmented, taught, seed, workers):
+    """One network."""
+    rows = np.flatnonzero(synthetic | ~clips['corpus'].isin(SYNTHETIC))
+    set_seed(seed)
+    net = LanguageNet(recurrent=recurrent)
+    part = clips.iloc[rows], [sounds[row] for row in rows]
+    windows = Phrases(*part, ['en', 'zh'], WINDOWS, seed=1000*seed, shares=SHARES, augmented=augmented, hints=hints if taught else None)
+    few = Phrases(*part, ['en', 'zh'], 64, seed=1000*seed+999, augmented=False)
+    fit_network(net, windows, few, workers=workers, bfloat16=True, **RUN)
+    return net.eval()
+
+
+@torch.inference_mode()
+def leanings(net, recordings, seconds):
+    """Mandarin logit minus English logit of the start of each recording."""
+    logits = [net(torch.from_numpy(log_mel(samples[:seconds*SAMPLE_RATE]))[None])[0][0] for samples in recordings]
+    return np.array([float(zh-en) for en, zh in logits])
+
+
+def summary(scores, truth, speakers):
+    """A row a network and length: means over the seeds, intervals over the speakers."""
+    rows = []
+    for (name, seconds), part in scores.groupby(['network', 'seconds'], sort=False):
+        by_seed = np.stack(part['leaning'].to_list(), axis=1)
+        rows.append(dict(network=name, seconds=seconds))
+        for what, one in (('auc', auc), ('balanced_accuracy', lambda t, s: balanced_accuracy(t, s > 0))):
+            low_high = bootstrap_interval(lambda t, s: np.mean([one(t, column) for column in s.T]), truth, by_seed, groups=speakers)
+            rows[-1] |= dict(zip((what, f'{what}_low', f'{what}_high'), np.round(low_high, 4)))
+            rows[-1][f'{what}_by_seed'] = ' '.join(f'{one(truth, column):.3f}' for column in by_seed.T)
+    return pd.DataFrame(rows)
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folder', type=Path, help='holds train_*.parquet, dev.parquet and teacher.npz')
+    parser.add_argument('--workers', type=int, default=2)
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    kept, start = args.folder/'ablation.pkl', time.perf_counter()
+    done = pd.read_pickle(kept).to_dict('records') if kept.exists() else []
+    dev = pd.read_parquet(args.folder/'dev.parquet')
+    recordings, training = [load(audio) for audio in dev['audio']], read_training(args.folder)
+    for name, what in STEPS.items():
+        for seed in SEEDS:
+            if any(row['network'] == name and row['seed'] == seed for row in done): continue
+            net = train(*training, *what, seed, args.workers)
+            done += [dict(network=name, seed=seed, seconds=s, leaning=leanings(net, recordings, s)) for s in SECONDS]
+            with atomic_path(kept) as path: pd.DataFrame(done).to_pickle(path)
+            print(f'{name}, seed {seed}: {time.perf_counter()-start:.0f} s so far', flush=True)
+    truth = (dev['language'] == 'zh').to_numpy()
+    table = summary(pd.DataFrame(done), truth, dev['speaker'].to_numpy())
+    write_csv(table, HERE/'language_ablation.csv')
+    for _, row in table.iterrows():
+        print(f"{row['network']:20} {row['seconds']} s  AUC {format_interval(row['auc'], row['auc_low'], row['auc_high'])}  balanced accuracy "
+              f"{format_interval(row['balanced_accuracy'], row['balanced_accuracy_low'], row['balanced_accuracy_high'])}  by seed {row['auc_by_seed']}")
+
+
+if __name__ == '__main__': main()
