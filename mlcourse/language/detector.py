@@ -109,7 +109,7 @@ def average(
     weight = softmax(log_expit(speech))
     return weight @ logits, weight @ speech
 
-# %% ../../nbs/language/17_detector.ipynb #71b933d4
+# %% ../../nbs/language/17_detector.ipynb #4f7beaea
 SEGMENT_COLUMNS = ['start_s', 'end_s', 'language', 'confidence']
 
 def to_segments(
@@ -127,7 +127,7 @@ def to_segments(
     likeliest[sure < threshold] = len(languages)
     first = np.flatnonzero(np.diff(likeliest, prepend=-1)) # where a stretch begins
     return pd.DataFrame({'start_s': edges[first].round(2), 'end_s': edges[[*first[1:], -1]].round(2),
-                         'language': np.array([*languages, 'unsure'])[likeliest[first]],
+                         'language': pd.Series([[*languages, 'unsure'][i] for i in likeliest[first]], dtype=object), # quicker to make than pandas' own text
                          'confidence': [round(float(s.mean()), 2) for s in np.split(sure, first[1:])]})
 
 # %% ../../nbs/language/17_detector.ipynb #ad268627
