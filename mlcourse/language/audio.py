@@ -58,9 +58,16 @@ def _read_soundfile(file, max_seconds):
 OWN_SOUND = ('aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,' # FFmpeg's names of
              'tak,tta,voc,w64,wav,wv') # containers that carry their own sound; left out are lists that make it open other files or addresses
 
+class _Quiet:
+    "A file in which an impossible jump fails without a word; PyAV would print a traceback."
+    def __init__(self, file): self.file, self.read, self.tell = file, file.read, file.tell
+    def seek(self, offset, whence=0):
+        try: return self.file.seek(offset, whence)
+        except (OSError, ValueError): return -1
+
 def open_av(file):
     "Open a recording with FFmpeg, which may read this file and nothing else."
-    return av.open(file, metadata_errors='ignore', options={'format_whitelist': OWN_SOUND, 'protocol_whitelist': 'none'})
+    return av.open(_Quiet(file), metadata_errors='ignore', options={'format_whitelist': OWN_SOUND, 'protocol_whitelist': 'none'})
 
 def _read_av(file, max_seconds):
     "Mono samples and their rate, with FFmpeg."
