@@ -1,11 +1,11 @@
 """Pictures and tables that are not what they seem: one clear sentence, and no memory spent on them."""
-import struct, subprocess, sys, zlib
+import json, struct, subprocess, sys, zlib
 from io import BytesIO
 
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image
+from PIL import Image, ImageDraw, ImageFont
 
 from mlcourse.thumbnails.advice import advise
 from mlcourse.thumbnails.videos import BadVideos, UnreadableImage, label, load_image, read_videos
@@ -83,6 +83,53 @@ def test_every_kind_of_picture(mode):
     image = Image.fromarray(np.full((90, 160), 40_000, np.uint16)) if mode == 'I;16' else noise.convert(mode)
     assert load_image(image).mode == 'RGB'
     assert load_image(image).size == image.size
+
+
+def saved(image, kind, **options):
+    file = BytesIO()
+    image.save(file, kind, **options)
+    return file.getvalue()
+
+
+def odd_files():
+    "Pictures that are true pictures, in ways that programs stumble over."
+    turned = Image.Exif()
+    turned[0x0112] = 6 # a camera held upright: to be shown turned by 90 degrees
+    turned[0x010e] = '<script>alert(1)</script>'
+    deep = Image.fromarray((np.arange(90*160).reshape(90, 160) * 4).astype(np.uint16))
+    clear = Image.new('RGBA', (160, 90), (255, 0, 0, 0))
+    frames = [noise.resize((160, 90)).convert('P'), Image.new('P', (160, 90))]
+    return {'cmyk.jpg': saved(noise.convert('CMYK'), 'JPEG'), 'deep.png': saved(deep, 'PNG'), 'palette.png': saved(noise.convert('P'), 'PNG'),
+            'palette_clear.png': saved(noise.convert('P'), 'PNG', transparency=0), 'clear.png': saved(clear, 'PNG'),
+            'turned.jpg': saved(noise, 'JPEG', exif=turned), 'really_a_gif.jpg': saved(frames[0], 'GIF', save_all=True, append_images=frames[1:]),
+            'really_a_jpeg.png': saved(noise, 'JPEG'), 'bilevel.tiff': saved(noise.convert('1'), 'TIFF'), 'no_extension': saved(noise, 'WEBP'),
+            '<b>name.jpg': saved(noise, 'JPEG')}
+
+
+@pytest.mark.parametrize('name', odd_files())
+def test_odd_pictures_get_an_answer(name, tmp_path):
+    path = tmp_path/name
+    try: path.write_bytes(odd_files()[name])
+    except OSError: pytest.skip('not a file name here')
+    report = advise(path, title='"><img src=x onerror=alert(1)>')
+    assert report.image.size == ((180, 320) if name == 'turned.jpg' else report.image.size)
+    page = report.to_html(page=True)
+    assert '<script' not in page and '<img src=x' not in page and '<b>' not in page and page.isascii()
+    assert json.loads(json.dumps(report.to_dict(), allow_nan=False))
+
+
+def test_words_on_the_picture_are_a_strangers_too():
+    "What is read on a picture goes nowhere near the page unescaped."
+    image = Image.new('RGB', (640, 360), (40, 90, 160))
+    ImageDraw.Draw(image).text((40, 140), '<script>alert(1)</script>', fill=(70, 120, 180), font=ImageFont.load_default(40))
+    assert '<script' not in advise(image).to_html(page=True)
+
+
+def test_long_strips_are_quick():
+    for size in ((20_000, 2), (2, 20_000), (3000, 100)):
+        report = advise(Image.new('RGB', size, 'red'))
+        assert 'shape' in [item.name for item in report.recommendations]
+        report.to_html()
 
 
 def test_table_with_missing_numbers():
