@@ -138,11 +138,11 @@ def judge(folder):
     "Load each file in `folder`; a line of JSON for each."
     os.chdir(folder) # where a playlist would look
     for path in sorted(folder.iterdir()):
-        start, said = time.time(), {'name': path.name}
+        start, said = time.process_time(), {'name': path.name}
         try: said['samples'] = len(load(path, max_seconds=60))
         except (ValueError, OSError) as error: said |= {'error': str(error), 'kind': type(error).__name__}
         except Exception: said['traceback'] = traceback.format_exc()
-        print(json.dumps(said | {'seconds': time.time()-start}), flush=True)
+        print(json.dumps(said | {'seconds': time.process_time()-start}), flush=True)
 
 
 if __name__ == '__main__':

@@ -10,7 +10,7 @@ import pytest
 import soundfile
 
 from mlcourse.language.audio import SAMPLE_RATE, UnreadableClip, load
-from mlcourse.language.clips import example_clips
+from mlcourse.language.clips import example_clips, folder_clips
 from mlcourse.language.detector import LanguageDetector
 
 VOICE = load(example_clips().path.iloc[0])
@@ -101,11 +101,12 @@ def many(tmp_path_factory):
 
 
 def run(*command, folder):
-    "In a process of its own: a crash, or a minute without an end, fails the test and nothing else."
-    return subprocess.run([sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, errors='replace', timeout=300,
+    "In a process of its own: a crash, or no end, fails the test and nothing else."
+    return subprocess.run([sys.executable, *map(str, command)], cwd=folder, capture_output=True, text=True, errors='replace', timeout=500,
                           env=os.environ | {'PYTHONPATH': os.pathsep.join(sys.path)})
 
 
+@pytest.mark.timeout(600)
 def test_many_bad_files_load_or_say_why(many):
     folder, server = many
     files = [path for path in folder.iterdir() if path.is_file()]
@@ -116,7 +117,7 @@ def test_many_bad_files_load_or_say_why(many):
     assert set(said) == {path.name for path in folder.iterdir()}
     assert not [row['traceback'] for row in said.values() if 'traceback' in row]
     for row in said.values():
-        assert row['seconds'] < 30, row
+        assert row['seconds'] < 5, row # of processor time
         if 'error' in row: assert row['error'].endswith('.') and '\n' not in row['error'] and row['kind'] in ('UnreadableClip', 'OSError', 'FileNotFoundError', 'IsADirectoryError'), row
     assert not server.asked # no list, script or page made it open an address
     assert not [name for name in bad_clips.foreign(folder/'secret.wav', '') if 'error' not in said[name]] # nor another file
@@ -125,6 +126,7 @@ def test_many_bad_files_load_or_say_why(many):
         if name in said: assert 'error' in said[name], name
 
 
+@pytest.mark.timeout(600)
 def test_command_line_answers_for_many_bad_files(many):
     folder, server = many
     paths = sorted(folder.iterdir())
@@ -136,3 +138,17 @@ def test_command_line_answers_for_many_bad_files(many):
         if answer['error']: assert answer['error'].endswith('.') and '\n' not in answer['error'], answer
         else: assert answer['language'] in ('en', 'zh', 'unsure') and 0 <= answer['confidence'] <= 1, answer
     assert not server.asked
+
+
+def test_a_folder_of_bad_files_is_a_table_and_one_warning(tmp_path):
+    (tmp_path/'mine'/'en').mkdir(parents=True)
+    bad_clips.make(tmp_path/'mine'/'en'/'maria', 'http://127.0.0.1:9')
+    (tmp_path/'mine'/'zh'/'li').mkdir(parents=True)
+    (tmp_path/'mine'/'zh'/'li'/'good.wav').write_bytes(WAV)
+    (tmp_path/'mine'/'zh'/'circle').symlink_to(tmp_path/'mine')
+    try: open(os.fsencode(tmp_path/'mine'/'zh'/'li')+b'/\xff.wav', 'wb').write(WAV)
+    except OSError: pass # some file systems refuse such a name
+    with pytest.warns(UserWarning, match='files were left out') as told: clips = folder_clips(tmp_path/'mine')
+    assert len(told) == 1 and '\n' not in str(told[0].message)
+    assert clips.path.is_monotonic_increasing and list(clips.speaker.unique()) == ['maria', 'li'] and clips.path.map(str.isprintable).all()
+    assert clips.duration_s.between(0, 100).all() # whatever the headers claim
