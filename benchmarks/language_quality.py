@@ -20,15 +20,15 @@ What is measured:
   taken whole, never padded. Once with the line between the languages as shipped, once with a line for every corpus that was
   chosen, at 3 s, on the other corpora.
 - The same voice in both languages: the AUC within each voice, so that nothing but the language can tell.
-- 'unsure'. The confidence and its threshold are fitted on these very recordings; so here every corpus is judged by a
-  calibration and a threshold that were fitted without it ('leaving each corpus out'), except in lines that say 'as shipped'.
+- 'unsure'. The confidence and its thresholds are fitted on these very recordings; so here every corpus is judged by a
+  calibration and thresholds that were fitted without it ('leaving each corpus out'), except in lines that say 'as shipped'.
   Other languages are compared at matched length: each English or Mandarin clip is cut to the length of one of theirs.
 - Noise, silence, tones and music, made here from seed 0; and clips of both languages, joined: where is the switch?
 
 The baseline is what the length of a clip alone would score, as the shorter clips here are more often Mandarin. Every
 interval draws speakers again, not clips. It prints a table, keeps it as language_quality.csv beside this script, keeps how
 often answers of a given confidence were right as language_reliability.csv, and writes the overall figures into the card of
-the shipped weights. --calibrate first fits the card's confidence and threshold to dev and other_dev.
+the shipped weights. --calibrate first fits the card's confidence and thresholds to dev and other_dev.
 """
 import argparse, json, re
 from pathlib import Path
@@ -44,7 +44,7 @@ from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, equa
 from mlcourse.language.audio import SAMPLE_RATE, load
 from mlcourse.language.clips import embedded_clips, source
 from mlcourse.language.conditions import coloured_noise
-from mlcourse.language.detector import LENGTHS, LanguageDetector, fit_calibration, judge, noises, shipped_weights
+from mlcourse.language.detector import LENGTHS, LanguageDetector, fit_calibration, judge, noises, shipped_weights, threshold_at
 from speech_finding import hum, melody
 
 HERE = Path(__file__).parent
@@ -176,17 +176,17 @@ def within_voices(table, seconds, what):
                    estimate=round(estimate, 4), low=round(low, 4), high=round(high, 4), baseline=round(statistic(length), 4))
 
 
-def judged(table, calibration, threshold, languages):
+def judged(table, card, languages):
     "The table with what a calibration makes of it."
-    _, confidence = judge(calibration, table[languages].to_numpy(), table['speech'].to_numpy(), table['sound_s'].to_numpy())
-    return table.assign(confidence=confidence, sure=confidence >= threshold)
+    _, confidence = judge(card.get('calibration'), table[languages].to_numpy(), table['speech'].to_numpy(), table['sound_s'].to_numpy())
+    return table.assign(confidence=confidence, sure=confidence >= threshold_at(card, table['sound_s'].to_numpy()))
 
 
 def leaving_each_corpus_out(table, fit_on, languages):
     "Judge the rows of each corpus by a calibration fitted on the others."
     parts = []
     for corpus, part in table.groupby('corpus'):
-        parts.append(judged(part, *fit_calibration(fit_on[fit_on['corpus'] != corpus], languages, ANSWERED), languages))
+        parts.append(judged(part, {'calibration': fit_calibration(fit_on[fit_on['corpus'] != corpus], languages, ANSWERED)}, languages))
     return pd.concat(parts)
 
 
@@ -246,17 +246,17 @@ def keep_in_card(result):
 
 
 def calibrate_shipped(fit_on, detector):
-    "Fit the card's confidence and threshold."
-    calibration, threshold = fit_calibration(fit_on, detector.languages, ANSWERED)
+    "Fit the card's confidence and thresholds."
+    calibration = fit_calibration(fit_on, detector.languages, ANSWERED)
     calibration['fitted_on'] = 'benchmarks/language_quality.py --calibrate: dev.parquet, other_dev.parquet and generated noises'
-    detector.card |= {'calibration': calibration, 'threshold': round(threshold, 4)}
+    detector.card |= {'calibration': calibration}
     detector.save(shipped_weights())
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path, help='the folder that holds the tables')
-    parser.add_argument('--calibrate', action='store_true', help="first fit the shipped card's confidence and threshold")
+    parser.add_argument('--calibrate', action='store_true', help="first fit the shipped card's confidence and thresholds")
     parser.add_argument('--weights', type=Path, help='a .safetensors file; the shipped weights when left out')
     parser.add_argument('--out', type=Path, default=HERE, help='the folder for the two CSV files')
     arguments = parser.parse_args()
@@ -275,7 +275,7 @@ def main():
     fit_on = fit_on[fit_on.sound_s > 0]
     if arguments.calibrate: calibrate_shipped(fit_on, detector)
 
-    calibration, threshold = detector.card.get('calibration'), detector.threshold
+    calibration = detector.card.get('calibration')
     def with_lead(table):
         chances, _ = judge(calibration, table[languages].to_numpy(), table['speech'].to_numpy(), table['sound_s'].to_numpy())
         return table.assign(lead=np.log(chances[:, 1]+1e-12)-np.log(chances[:, 0]+1e-12), named=np.array(languages)[chances.argmax(axis=1)])
@@ -301,10 +301,10 @@ def main():
         tables = [left_out(known), left_out(other[10 if s == 'matched' else s]) if len(others) else others, left_out(quiet)]
         lines += holding_back(*tables, s)
         everything.append(pd.concat(tables))
-        shipped = judged(dev[s] if s in dev else with_lead(known), calibration, threshold, languages)
+        shipped = judged(dev[s] if s in dev else with_lead(known), detector.card, languages)
         lines.append(row(s, 'answered, as shipped', 'en and zh', share_answered, shipped, 'sure'))
     if len(accented):
-        heard = judged(with_lead(scored(detector, cut(accented, [load(source(c)) for c in accented.to_dict('records')], 10))), calibration, threshold, languages)
+        heard = judged(with_lead(scored(detector, cut(accented, [load(source(c)) for c in accented.to_dict('records')], 10))), detector.card, languages)
         heard['says'] = np.where(heard.sure, heard.named, 'unsure')
         for says in (*languages, 'unsure'):
             lines.append(row(10, f'share called {says}, as shipped', 'English with a Mandarin accent', np.mean, heard.assign(so=heard.says == says), 'so'))

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['FRAME', 'LOUD_ENOUGH_DB', 'SILENCE_DB', 'SEGMENT_COLUMNS', 'MIN_SOUND_S', 'LENGTHS', 'MAX_SECONDS', 'COLOURS',
            'frame_levels', 'sounding', 'standing_out', 'speaking', 'Answer', 'score_windows', 'average', 'to_segments',
-           'shipped_weights', 'LanguageDetector', 'features', 'judge', 'noises', 'equal_weights', 'fit_line',
-           'fit_calibration', 'clip_warnings', 'occlude', 'plot_evidence', 'hold_out', 'check_clips', 'readable']
+           'shipped_weights', 'LanguageDetector', 'features', 'judge', 'threshold_at', 'noises', 'equal_weights',
+           'fit_line', 'fit_calibration', 'clip_warnings', 'occlude', 'plot_evidence', 'hold_out', 'check_clips',
+           'readable']
 
 # %% ../../nbs/language/17_detector.ipynb #abca8924
 import os, pickle, signal
@@ -137,7 +138,7 @@ def shipped_weights()->Path: # the .safetensors file; its card lies beside it
 
 def _new_net(card): return LanguageNet(len(card['languages']), **({'width': card['width']} if 'width' in card else {}))
 
-# %% ../../nbs/language/17_detector.ipynb #48b12d85
+# %% ../../nbs/language/17_detector.ipynb #3d1929e2
 class LanguageDetector:
     "Tells the language of a clip."
     def __init__(self,
@@ -148,7 +149,7 @@ class LanguageDetector:
         self.languages, self.window_s = card['languages'], card['window_s']
 
     @property
-    def threshold(self): return self.card['threshold']
+    def threshold(self): return float(threshold_at(self.card, self.window_s)) # of a clip of one window
 
     def __repr__(self): return f"LanguageDetector({', '.join(self.languages)})"
 
@@ -208,6 +209,16 @@ def judge(
     probabilities = softmax(calibration['scale']*np.asarray(logits)+np.array(calibration['offsets']), axis=1)
     return probabilities, expit(features(probabilities, speech, seconds) @ np.array(calibration['weights'])+calibration['bias'])
 
+# %% ../../nbs/language/17_detector.ipynb #d9fb1d42
+def threshold_at(
+    card:dict, # 'calibration' with its 'thresholds', or one 'threshold' for all
+    seconds, # of sound: a number or an array
+): # the confidence below which the answer is 'unsure': a number or an array
+    "What is asked of a clip with so much sound."
+    thresholds = (card.get('calibration') or {}).get('thresholds')
+    if not thresholds: return card['threshold']+0*np.asarray(seconds)
+    return np.interp(np.log2(np.maximum(seconds, 0.1)), np.log2(thresholds[0]), thresholds[1])
+
 # %% ../../nbs/language/17_detector.ipynb #63e4b247
 LENGTHS = (1, 3, 10) # seconds
 
@@ -261,13 +272,13 @@ def fit_line(
     x = minimize(loss, np.zeros(1+logits.shape[1])).x
     return float(np.exp(x[0])), (x[1:]-x[1:].mean()).tolist()
 
-# %% ../../nbs/language/17_detector.ipynb #6f4d244c
+# %% ../../nbs/language/17_detector.ipynb #c1dd340a
 def fit_calibration(
-    table, # from `score_clips`; `language` is a known one, another, or 'none' for noises
+    table, # from `score_clips`; `language` is a known one, another, or 'none' for noises, whose `length_s` may be missing
     languages:list, # the known ones
     answered:float=0.95, # the share of clips in a known language that should get an answer
-)->tuple: # (calibration, threshold)
-    "Fit what `judge` needs, and the confidence that `answered` of the clips in a known language reach."
+)->dict: # what `judge` and `threshold_at` need; None when there is nothing to learn from
+    "Fit the confidence, and for each length the threshold that `answered` of the clips in a known language reach."
     from sklearn.linear_model import LogisticRegression
     logits, speech, seconds, truth = (table[c].to_numpy() for c in (languages, 'speech', 'sound_s', 'language'))
     known = np.isin(truth, languages)
@@ -275,13 +286,15 @@ def fit_calibration(
     probabilities = softmax(scale*logits+offsets, axis=1)
     right = np.array(languages)[probabilities.argmax(axis=1)] == truth
     kinds = np.where(known | (truth == 'none'), truth, 'another language')
-    if len(set(right)) < 2: return None, 0.5 # nothing to learn from; keep the network's own word
+    if len(set(right)) < 2: return None # the network's own word has to do
     fit = LogisticRegression().fit(features(probabilities, speech, seconds), right, sample_weight=equal_weights(kinds))
     calibration = dict(scale=scale, offsets=offsets, bias=float(fit.intercept_[0]), weights=fit.coef_[0].tolist())
     _, confidence = judge(calibration, logits, speech, seconds)
-    return calibration, float(np.quantile(confidence[known], 1-answered))
+    by_length = pd.DataFrame({'seconds': seconds, 'confidence': confidence})[known].groupby(table['length_s'].to_numpy()[known])
+    calibration['thresholds'] = [by_length['seconds'].median().tolist(), by_length['confidence'].quantile(1-answered).tolist()]
+    return calibration
 
-# %% ../../nbs/language/17_detector.ipynb #3e5e800d
+# %% ../../nbs/language/17_detector.ipynb #af33b607
 @patch
 def calibrate(self:LanguageDetector,
     clips, # a Clips table of voices that the network did not train on; other languages are welcome
@@ -289,8 +302,7 @@ def calibrate(self:LanguageDetector,
 )->LanguageDetector: # this detector, its card changed
     "Fit the confidence, and the threshold below which the answer is 'unsure', to `clips` and generated noises."
     quiet = pd.DataFrame([{'language': 'none'} | found for found in map(self.scores, noises()) if found])
-    calibration, threshold = fit_calibration(pd.concat([self.score_clips(clips), quiet]), self.languages, answered)
-    self.card = self.card | {'calibration': calibration, 'threshold': round(threshold, 4)}
+    self.card = self.card | {'calibration': fit_calibration(pd.concat([self.score_clips(clips), quiet]), self.languages, answered)}
     return self
 
 # %% ../../nbs/language/17_detector.ipynb #337335d5
@@ -312,7 +324,7 @@ def clip_warnings(
 def _blank(languages, warnings): # the answer where nothing was heard
     return Answer('unsure', {language: 1/len(languages) for language in languages}, 0., pd.DataFrame(columns=SEGMENT_COLUMNS), warnings)
 
-# %% ../../nbs/language/17_detector.ipynb #99234e97
+# %% ../../nbs/language/17_detector.ipynb #6a769265
 @patch
 def predict(self:LanguageDetector,
     source, # path, bytes, file object, or (samples, sample_rate)
@@ -325,9 +337,9 @@ def predict(self:LanguageDetector,
     logits, speech = average(heard['logits'], heard['speech']) # the clip is judged like one more window
     seconds = [*np.full(len(middles), min(heard['sound_s'], self.window_s)), heard['sound_s']]
     chances, sure = judge(self.card.get('calibration'), np.vstack([heard['logits'], logits]), np.append(heard['speech'], speech), seconds)
-    segments = to_segments(middles, chances[:-1], sure[:-1], heard['start_s'], heard['end_s'], self.languages, self.threshold)
+    segments = to_segments(middles, chances[:-1], sure[:-1], heard['start_s'], heard['end_s'], self.languages, threshold_at(self.card, seconds[0]))
     if len(set(segments.language)-{'unsure'}) > 1: warnings.append('more than one language; see the segments')
-    language = self.languages[int(chances[-1].argmax())] if sure[-1] >= self.threshold else 'unsure'
+    language = self.languages[int(chances[-1].argmax())] if sure[-1] >= threshold_at(self.card, seconds[-1]) else 'unsure'
     return Answer(language, {l: round(float(p), 4) for l, p in zip(self.languages, chances[-1])}, round(float(sure[-1]), 4), segments, warnings)
 
 # %% ../../nbs/language/17_detector.ipynb #a8273f65
