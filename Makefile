@@ -12,13 +12,15 @@ SETUP = python=$$($(FIND_PYTHON)); \
 	test -n "$$python" || { echo "No Python was found: install Python 3.11 to 3.13 from https://www.python.org/downloads/." >&2; exit 1; }; \
 	$$python tools/setup_venv.py --python "$(PYTHON)" --torch "$(TORCH)"
 
-.PHONY: help demo lab test notebooks dev install clean
+.PHONY: help demo lab test notebooks weights ablation dev install clean
 
 help:
 	@echo "make demo        install what is needed, then run both projects once (three minutes)"
 	@echo "make lab         the same install, then open the course in JupyterLab"
 	@echo "make test        every check, on copies: the notebooks and the tests (ten minutes at most)"
 	@echo "make notebooks   run all notebooks and save them with their figures (FLAGS='slow network' for all of it)"
+	@echo "make weights SPEECH=folder VOICES=folder   train the shipped weights again: voices, teacher, network (two hours)"
+	@echo "make ablation SPEECH=folder                train the five networks that 16_model compares (half an hour)"
 	@echo "make dev         once, for people who change notebooks: git hooks and the merge driver"
 	@echo "make clean       remove .venv and what the others made"
 	@echo "Options: PYTHON=python3.12 chooses the Python, TORCH=cpu the small build of torch on Linux."
@@ -40,6 +42,18 @@ notebooks:
 	@$(SETUP) --dev
 	@$(BIN)/python tools/notebooks.py --flags "$(FLAGS)"
 	@$(BIN)/python tools/readme.py
+
+# SPEECH holds train_*.parquet and dev.parquet, VOICES the voices of kokoro-js: data/make_training_voices.py says how to get them.
+weights:
+	@$(SETUP) --dev
+	$(BIN)/pip install --quiet -c constraints.txt -e .[voices,teacher]
+	$(BIN)/python data/make_training_voices.py "$(SPEECH)" --voices "$(VOICES)" --clips 3000
+	$(BIN)/python data/teach.py "$(SPEECH)"
+	MLCOURSE_SPEECH="$(abspath $(SPEECH))" $(BIN)/python tools/notebooks.py --flags slow nbs/language/16_model.ipynb nbs/language/17_detector.ipynb
+
+ablation:
+	@$(SETUP) --dev
+	$(BIN)/python benchmarks/language_ablation.py "$(SPEECH)"
 
 dev:
 	@$(SETUP) --dev

