@@ -33,7 +33,7 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from mlcourse.core import atomic_path, cache_folder, write_csv
 from mlcourse.evaluation import bootstrap_interval
 from mlcourse.thumbnails import advice, properties
-from mlcourse.thumbnails.advice import RULES, SPEAKS, Recommendation, advise
+from mlcourse.thumbnails.advice import RULES, SPEAKS, advise
 from mlcourse.thumbnails.properties import PROPERTIES, measure, without_site_bars
 from mlcourse.thumbnails.simulate import channel_look, draw_thumbnail
 from mlcourse.thumbnails.videos import load_image
@@ -195,49 +195,51 @@ def severity(fault, image):
 def rng_of(name, fault): return np.random.default_rng(int(hashlib.sha1(f'{name} {fault}'.encode()).hexdigest()[:12], 16))
 
 
-def planted(kind, name, faults):
+def planted(kind, name):
     "The faults that a picture gets: four in turn for a drawn one, all for a real one."
-    if kind != 'drawn': return faults
+    if kind != 'drawn': return list(FAULTS)
     seed, number = map(int, name.split('-'))
     first = 4 * ((number + seed) % 3)
-    return faults[first:first + 4]
+    return list(FAULTS)[first:first + 4]
 
 
-def named(kind, name, image, faults):
-    "One row a planted fault: was the rule silent before, and did it speak after?"
-    for fault in planted(kind, name, faults):
-        before, after = severity(fault, image), severity(fault, FAULTS[fault](image, rng_of(name, fault)))
-        yield dict(measure='named', fault=fault, counts=before < SPEAKS, value=float(after >= SPEAKS), severity=after)
+def named(name, image, fault):
+    "Was the rule silent before, and does it speak after?"
+    before, after = severity(fault, image), severity(fault, FAULTS[fault](image, rng_of(name, fault)))
+    return dict(counts=before < SPEAKS, value=float(after >= SPEAKS), severity=after)
 
 
-def alarms(kind, name, image, faults):
-    "One row: how many rules speak about the picture as it is, and which."
+def alarms(name, image, fault):
+    "How many rules speak about the picture as it is, and which."
     items = advise(image).recommendations
-    yield dict(measure='alarms', fault='', counts=True, value=len(items), severity=0, names=', '.join(item.name for item in items))
+    return dict(counts=True, value=len(items), severity=0, names=', '.join(item.name for item in items))
 
 
-def mended(kind, name, image, faults):
-    "One row a planted fault that was named and whose rule has an edit: does the edit silence the rule and no other speak?"
-    for fault in planted(kind, name, faults):
-        spoiled = FAULTS[fault](image, rng_of(name, fault))
-        if not RULES[fault].edit or severity(fault, image) >= SPEAKS or severity(fault, spoiled) < SPEAKS: continue
-        before, edited = measure(spoiled), RULES[fault].edit(spoiled)
-        after = measure(edited) | dict(file_kb=before['file_kb'], site_copy=before['site_copy'])
-        broken, left = advice.newly_wrong(before, after), RULES[fault].severity(after)
-        yield dict(measure='mended', fault=fault, counts=True, value=float(left < SPEAKS and not broken), severity=left, names=', '.join(broken))
+def mended(name, image, fault):
+    "Of a fault that was named and whose rule has an edit: does the edit silence the rule, and no other speaks?"
+    spoiled = FAULTS[fault](image, rng_of(name, fault))
+    if severity(fault, image) >= SPEAKS or severity(fault, spoiled) < SPEAKS: return dict(counts=False, value=0, severity=0)
+    before, edited = measure(spoiled), RULES[fault].edit(spoiled)
+    after = measure(edited) | dict(file_kb=before['file_kb'], site_copy=before['site_copy'])
+    broken, left = advice.newly_wrong(before, after), RULES[fault].severity(after)
+    return dict(counts=True, value=float(left < SPEAKS and not broken), severity=left, names=', '.join(broken))
 
 
-def run(part, todo, kept, faults):
-    "Go through the pictures, keeping what is done after each."
+def run(part, todo, faults, kept):
+    "Go through the pictures, keeping what is done after each; gives the rows."
     rows = json.loads(kept.read_text()) if kept.exists() else {}
+    asked = []
     for i, (kind, name, picture) in enumerate(todo):
-        key = f'{part.__name__} {name}'
-        if key in rows: continue
+        chosen = [''] if part is alarms else [fault for fault in planted(kind, name) if fault in faults and (part is named or RULES[fault].edit)]
+        keys = {f'{part.__name__} {name} {fault}': fault for fault in chosen}
+        asked += keys
+        if set(keys) <= set(rows): continue
         image = picture()
-        rows[key] = [dict(kind=kind, name=name, **row) for row in part(kind, name, image, faults)]
+        for key, fault in keys.items():
+            if key not in rows: rows[key] = dict(measure=part.__name__, fault=fault, kind=kind, name=name, **part(name, image, fault))
         with atomic_path(kept) as temporary: Path(temporary).write_text(json.dumps(rows))
         if i % 20 == 0: print(f'{part.__name__}: {i} of {len(todo)}', flush=True)
-    return [row for _, name, _ in todo for row in rows[f'{part.__name__} {name}']]
+    return [rows[key] for key in asked]
 
 
 def seconds(image, n=5):
@@ -281,7 +283,7 @@ def main():
     for part in (named, alarms, mended):
         if part.__name__ not in args.parts.split(','): continue
         extra = [each for each in trending if each[1] not in {name for _, name, _ in todo}] if part is alarms else []
-        rows += run(part, todo + extra, kept, faults)
+        rows += run(part, todo + extra, faults, kept)
     table, lines = pd.DataFrame(rows), []
     for what, part in table.groupby('measure', sort=False):
         for where, chosen in (('drawn', part.kind == 'drawn'), ('real', part.kind != 'drawn'), ('trending', part.kind == 'trending')):

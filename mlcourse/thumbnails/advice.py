@@ -8,7 +8,7 @@ __all__ = ['GRADES', 'RULES', 'SPEAKS', 'SIZES', 'PAGES', 'STYLE', 'sample_thumb
            'fill_frame', 'severities', 'newly_wrong', 'Recommendation', 'beats_baselines', 'grader_change', 'Report',
            'advise', 'listed']
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #9e2568b3
+# %% ../../nbs/thumbnails/06_advice.ipynb #04051a89
 import base64, html, io, textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ import numpy as np
 from fastcore.basics import patch
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
-from .properties import (BADGE, PROPERTIES, READ, WIDESCREEN, colourfulness, contrast, exposure, find_faces, fitted, ink,
+from .properties import (BADGE, PROPERTIES, READ, WIDESCREEN, colourfulness, contrast, core, exposure, find_faces, fitted, ink,
                                             inside_bars, line_box, measure, read_lines, saliency, salient_part, under_badge, without_site_bars)
 from .videos import load_image
 
@@ -186,16 +186,16 @@ def erase(
     filled = Image.fromarray(cv2.inpaint(np.asarray(small), np.asarray(mask), 4, cv2.INPAINT_TELEA))
     return Image.composite(filled.resize(image.size), image, mask.resize(image.size))
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #ed69e464
+# %% ../../nbs/thumbnails/06_advice.ipynb #02202d0a
 def _overlap(a, b): return max(0, min(a[2], b[2]) - max(a[0], b[0])) * max(0, min(a[3], b[3]) - max(a[1], b[1]))
 
 def _quietest(image, width, height):
-    "Of nine places for a box (shares), the upper left corner of the one that covers least of what is looked at."
+    "Of 25 places for a box (shares), the upper left corner of the one that covers least of what is looked at."
     seen, taken = saliency(image), find_faces(image) + [line_box(line) for line in read_lines(image)]
     def cost(box):
         left, top, right, bottom = (round(share * size) for share, size in zip(box, seen.shape[::-1] * 2))
-        return seen[top:bottom, left:right].sum() + 20*sum(_overlap(box, other) for other in taken) + 100*_overlap(box, BADGE)
-    places = [(x, y) for x in np.linspace(0.03, 0.97 - width, 3) for y in np.linspace(0.04, 0.96 - height, 3)]
+        return seen[top:bottom, left:right].sum() + 100*sum(_overlap(box, other) for other in [*taken, BADGE])
+    places = [(x, y) for x in np.linspace(0.03, 0.97 - width, 5) for y in np.linspace(0.04, 0.96 - height, 5)]
     return min(places, key=lambda place: cost((*place, place[0] + width, place[1] + height)))
 
 def write(
@@ -205,7 +205,7 @@ def write(
     "Write words in one or two lines of large letters, at least a tenth of the height, on a dark plate in a quiet place."
     lines = textwrap.wrap(words, max(10, -(-len(words)*11//20))) if len(words) > 12 else [words]
     longest = max(ImageFont.load_default(100).getlength(line) for line in lines) / 100
-    size = max(8, min(round(0.15*image.height), round(0.88*image.width / longest)))
+    size = max(8, min(round(0.12*image.height), round(0.88*image.width / longest)))
     box = (longest*size + 0.6*size, size * (1.15*len(lines) + 0.35))
     x, y = _quietest(image, box[0] / image.width, box[1] / image.height) * np.array(image.size)
     copy, font = image.copy(), ImageFont.load_default(size)
@@ -232,7 +232,7 @@ RULES['small text'] = Rule(
     "Use fewer words, and letters of at least a tenth of the picture's height.",
     'text_small_letters', enlarge)
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #419d5530
+# %% ../../nbs/thumbnails/06_advice.ipynb #c835d036
 def strengthen(
     image:Image.Image, # RGB
 )->Image.Image:
@@ -243,10 +243,10 @@ def strengthen(
         left, top, right, bottom = np.round(np.array(line_box(line)).clip(0, 1) * (image.size * 2)).astype(int)
         box = levels[top:bottom, left:right]
         if min(box.shape[:2]) < 4: continue
-        light, grey = ink(box), np.asarray(Image.fromarray(box).convert('L'), dtype=float)
-        dark_level, light_level = grey[~light].mean(), grey[light].mean()
-        if light.mean() > 0.5: dark_level, light_level = light_level, dark_level # dark letters: the fewer pixels are the letters
-        part = ((grey - dark_level) / (light_level - dark_level or 1)).clip(0, 1)[..., None]
+        grey, light = np.asarray(Image.fromarray(box).convert('L'), dtype=float), ink(core(box))
+        paper, letters = core(grey)[~light].mean(), core(grey)[light].mean()
+        if light.mean() > 0.5: paper, letters = letters, paper # dark letters: the fewer pixels are the letters
+        part = (1 - np.abs(grey - letters) / max(abs(paper - letters), 1)).clip(0, 1)[..., None] # 1 on letters, 0 elsewhere
         levels[top:bottom, left:right] = (20 + 230*part).astype(np.uint8)
     return Image.fromarray(levels)
 

@@ -6,9 +6,9 @@
 __all__ = ['BLACK', 'SITE_SIZES', 'SEEN', 'PROPERTIES', 'BLUE', 'ORANGE', 'READ', 'SMALL', 'BADGE', 'WIDESCREEN', 'COPIES',
            'bars', 'without_site_bars', 'inside_bars', 'fitted', 'grey_levels', 'Property', 'exposure', 'show_exposure',
            'contrast', 'show_contrast', 'sharpness', 'show_sharpness', 'colourfulness', 'show_colourfulness', 'clutter',
-           'show_clutter', 'luminance', 'ink', 'contrast_ratio', 'Line', 'letter_height', 'read_lines', 'under_badge',
-           'line_box', 'text', 'show_text', 'find_faces', 'saliency', 'salient_part', 'subject', 'show_subject',
-           'picture_format', 'show_format', 'measure', 'show_properties']
+           'show_clutter', 'luminance', 'ink', 'core', 'contrast_ratio', 'Line', 'letter_height', 'read_lines',
+           'under_badge', 'line_box', 'text', 'show_text', 'find_faces', 'saliency', 'salient_part', 'subject',
+           'show_subject', 'picture_format', 'show_format', 'measure', 'show_properties']
 
 # %% ../../nbs/thumbnails/05_properties.ipynb #82bb08c1
 from collections.abc import Callable
@@ -255,7 +255,7 @@ def _straightened(pixels, corners):
     matrix = cv2.getPerspectiveTransform(np.float32(corners), np.float32([(0, 0), (width, 0), (width, height), (0, height)]))
     return cv2.warpPerspective(pixels, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
-# %% ../../nbs/thumbnails/05_properties.ipynb #17891593
+# %% ../../nbs/thumbnails/05_properties.ipynb #58f5f41b
 def luminance(
     levels, # array, shape (..., 3), RGB, 0 to 255
 )->np.ndarray: # 0 to 1, shape (...)
@@ -270,6 +270,13 @@ def ink(
     import cv2
     grey = cv2.cvtColor(np.ascontiguousarray(pixels), cv2.COLOR_RGB2GRAY)
     return grey > cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)[0]
+
+def core(
+    pixels, # shape (height, width, ...): the box of a line
+):
+    "The inside of a box: boxes have a margin, and what lies there belongs neither to the letters nor to what is behind them."
+    margin = len(pixels) // 7
+    return pixels[margin:len(pixels)-margin, margin:pixels.shape[1]-margin] if pixels.shape[1] > 2*margin else pixels
 
 def contrast_ratio(
     pixels, # uint8, shape (height, width, 3): a line of text
@@ -311,7 +318,7 @@ def letter_height(
     ends = np.flatnonzero(np.diff(np.concatenate([[0], inked, [0]]))) # where runs start and end, in turn
     return int(np.diff(ends)[::2].max()) if len(ends) else len(rows)
 
-# %% ../../nbs/thumbnails/05_properties.ipynb #236461af
+# %% ../../nbs/thumbnails/05_properties.ipynb #ff74db35
 @lru_cache(maxsize=16) # what draws and what measures look at the same picture
 def _read(pixels, width, height):
     "The lines in an RGB picture given as bytes."
@@ -321,7 +328,7 @@ def _read(pixels, width, height):
     for text, score, corners in zip(found.txts or (), found.scores or (), () if found.boxes is None else found.boxes):
         again = _reader()(_straightened(np.asarray(tiny)[..., ::-1], corners), use_det=False)
         upright = _straightened(array, corners)
-        line = Line(text, corners / [width, height], letter_height(upright) / height, contrast_ratio(upright), (again.txts or ('',))[0])
+        line = Line(text, corners / [width, height], letter_height(upright) / height, contrast_ratio(core(upright)), (again.txts or ('',))[0])
         if score >= 0.8 and line.letters >= 2: lines.append(line)
     return lines
 
