@@ -188,8 +188,9 @@ def pictures(gallery, half, n_drawn, n_real):
 
 
 def severity(fault, image):
-    "What one rule says; only its own property is measured."
-    return RULES[fault].severity(PROPERTIES[RULES[fault].property].measure(image))
+    "What one rule says; only what it looks at is measured."
+    asked = ['text', 'subject'] if fault == 'under the badge' else [RULES[fault].property]
+    return RULES[fault].severity({name: value for each in asked for name, value in PROPERTIES[each].measure(image).items()})
 
 
 def rng_of(name, fault): return np.random.default_rng(int(hashlib.sha1(f'{name} {fault}'.encode()).hexdigest()[:12], 16))
