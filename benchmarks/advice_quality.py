@@ -19,8 +19,8 @@ The faults, their levels, the seeds and the halves below were written down befor
 - Intervals draw thumbnails again (bootstrap, 95%).
 
 What is done is kept in the cache folder after every thumbnail, so that a run that was stopped goes on where it was; the
-kept answers are for the rules as they are and are asked for anew when the code changes. A full run takes about
-half an hour on one quiet core. `--drawn 20 --real 20` looks at fewer.
+kept answers are for the rules as they are and are asked for anew when the code changes. `--drawn 20 --real 20` looks at
+fewer, and `--done` shows what was kept so far.
 """
 import argparse, hashlib, io, json, time
 from functools import cache
@@ -226,7 +226,7 @@ def mended(name, image, fault):
     return dict(counts=True, value=float(left < SPEAKS and not broken), severity=left, names=', '.join(broken))
 
 
-def run(part, todo, faults, kept):
+def run(part, todo, faults, kept, only_done):
     "Go through the pictures, keeping what is done after each; gives the rows."
     rows = json.loads(kept.read_text()) if kept.exists() else {}
     asked = []
@@ -234,16 +234,16 @@ def run(part, todo, faults, kept):
         chosen = [''] if part is alarms else [fault for fault in planted(kind, name) if fault in faults and (part is named or RULES[fault].edit)]
         keys = {f'{part.__name__} {name} {fault}': fault for fault in chosen}
         asked += keys
-        if set(keys) <= set(rows): continue
+        if only_done or set(keys) <= set(rows): continue
         image = picture()
         for key, fault in keys.items():
             if key not in rows: rows[key] = dict(measure=part.__name__, fault=fault, kind=kind, name=name, **part(name, image, fault))
         with atomic_path(kept) as temporary: Path(temporary).write_text(json.dumps(rows))
         if i % 20 == 0: print(f'{part.__name__}: {i} of {len(todo)}', flush=True)
-    return [rows[key] for key in asked]
+    return [rows[key] for key in asked if key in rows]
 
 
-def seconds(image, n=5):
+def seconds(image, n=3):
     "For each property the middle of `n` runs on one picture of 1280x720, changed a little each time so that nothing is remembered."
     took = {}
     for name, each in PROPERTIES.items():
@@ -275,6 +275,7 @@ def main():
     parser.add_argument('--real', type=int, default=N_REAL, help='how many real thumbnails (100)')
     parser.add_argument('--parts', default='named,alarms,mended', help='any of named, alarms and mended')
     parser.add_argument('--faults', default=','.join(FAULTS), help='which faults')
+    parser.add_argument('--done', action='store_true', help='a table of what was kept so far; nothing new is asked')
     parser.add_argument('--keep', default=str(HERE/'advice_quality.csv'), help='where the table goes')
     args = parser.parse_args()
     code = hashlib.sha1(b''.join(Path(each.__file__).read_bytes() for each in (properties, advice)) + Path(__file__).read_bytes()).hexdigest()[:12]
@@ -284,7 +285,7 @@ def main():
     for part in (named, alarms, mended):
         if part.__name__ not in args.parts.split(','): continue
         extra = [each for each in trending if each[1] not in {name for _, name, _ in todo}] if part is alarms else []
-        rows += run(part, todo + extra, faults, kept)
+        rows += run(part, todo + extra, faults, kept, args.done)
     table, lines = pd.DataFrame(rows), []
     for what, part in table.groupby('measure', sort=False):
         for where, chosen in (('drawn', part.kind == 'drawn'), ('real', part.kind != 'drawn'), ('trending', part.kind == 'trending')):
@@ -296,7 +297,7 @@ def main():
             names = pd.Series([n for row in table[(table.measure == 'alarms') & (table.kind == where)].names for n in row.split(', ') if n], dtype=object)
             print(f'alarms on {where} ones:', names.value_counts().to_dict())
         large = clean_drawing(101, 0).resize((1280, 720), Image.Resampling.BICUBIC)
-        lines += [dict(pictures='1280x720', measure='seconds', fault=name, value=round(value, 3), n=5) for name, value in seconds(large).items()]
+        lines += [dict(pictures='1280x720', measure='seconds', fault=name, value=round(value, 3), n=3) for name, value in seconds(large).items()]
     result = pd.DataFrame([line for line in lines if line])
     print(result.to_string(index=False, na_rep=''))
     write_csv(result, Path(args.keep))

@@ -8,7 +8,7 @@ __all__ = ['GRADES', 'RULES', 'SPEAKS', 'SIZES', 'PAGES', 'STYLE', 'sample_thumb
            'fill_frame', 'severities', 'newly_wrong', 'Recommendation', 'beats_baselines', 'grader_change', 'Report',
            'advise', 'listed']
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #04051a89
+# %% ../../nbs/thumbnails/06_advice.ipynb #1ad31cc5
 import base64, html, io, textwrap
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -21,8 +21,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
 
 from .properties import (BADGE, PROPERTIES, READ, WIDESCREEN, colourfulness, contrast, core, exposure, find_faces, fitted, ink,
-                                            inside_bars, line_box, measure, read_lines, saliency, salient_part, under_badge, without_site_bars)
-from .videos import load_image
+                                            inside_bars, line_box, measure, open_picture, read_lines, saliency, salient_part, under_badge)
 
 # %% ../../nbs/thumbnails/06_advice.ipynb #d86479e7
 def sample_thumbnail():
@@ -467,14 +466,14 @@ def grader_says(self:Report, item:Recommendation):
     meaning = 'which may be nothing' if low <= 0 <= high else 'for this grader, on its own kind of videos'
     return f"The grader's probability changes by {100*middle:+.0f} points ({100*low:+.0f} to {100*high:+.0f} over small cuts), {meaning}."
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #54cd457a
+# %% ../../nbs/thumbnails/06_advice.ipynb #fd328f57
 def advise(
     source, # path, bytes, binary file object, or PIL image
     title:str=None, # of the video; shown beside the picture
     grader=None, # anything whose `predict(image)` has a `probability` and a `threshold`, such as a ThumbnailGrader
 )->Report: # raises what `load_image` raises
     "Recommendations for one thumbnail."
-    image = without_site_bars(load_image(source))
+    image = open_picture(source)
     properties = {name: value for each in PROPERTIES.values() for name, value in each.measure(image).items()}
     found = severities(properties)
     worst_first = sorted((name for name in RULES if found[name] >= SPEAKS), key=found.get, reverse=True)

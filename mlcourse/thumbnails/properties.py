@@ -8,7 +8,7 @@ __all__ = ['BLACK', 'SITE_SIZES', 'SEEN', 'PROPERTIES', 'BLUE', 'ORANGE', 'READ'
            'contrast', 'show_contrast', 'sharpness', 'show_sharpness', 'colourfulness', 'show_colourfulness', 'clutter',
            'show_clutter', 'luminance', 'ink', 'core', 'contrast_ratio', 'Line', 'letter_height', 'read_lines',
            'under_badge', 'line_box', 'text', 'show_text', 'find_faces', 'saliency', 'salient_part', 'subject',
-           'show_subject', 'picture_format', 'show_format', 'measure', 'show_properties']
+           'show_subject', 'picture_format', 'show_format', 'open_picture', 'measure', 'show_properties']
 
 # %% ../../nbs/thumbnails/05_properties.ipynb #82bb08c1
 from collections.abc import Callable
@@ -497,23 +497,31 @@ def show_format(
 
 PROPERTIES['format'] = Property(picture_format, show_format, 'YouTube Help, "Add video thumbnails": 1280x720, at least 640 wide, 16:9, under 2 MB')
 
-# %% ../../nbs/thumbnails/05_properties.ipynb #1d389526
+# %% ../../nbs/thumbnails/05_properties.ipynb #2b49b4f2
+def open_picture(
+    source, # path, bytes, binary file object, or PIL image
+)->Image.Image: # RGB
+    "A picture without the site's padding. A PIL image that was marked as the site's copy stays marked. Raises what `load_image` raises."
+    image = without_site_bars(load_image(source))
+    if getattr(source, 'info', {}).get('site_copy'): image.info = image.info | {'site_copy': True}
+    return image
+
 def measure(
     source, # path, bytes, binary file object, or PIL image
 )->dict: # name with its unit -> value; every property in PROPERTIES
     "Measure every property of one picture. Raises what `load_image` raises."
-    image = without_site_bars(load_image(source))
+    image = open_picture(source)
     return {name: value for each in PROPERTIES.values() for name, value in each.measure(image).items()}
 
-# %% ../../nbs/thumbnails/05_properties.ipynb #a007c4fe
+# %% ../../nbs/thumbnails/05_properties.ipynb #ed8882af
 def show_properties(
     source, # path, bytes, binary file object, or PIL image
 ):
     "A figure with what every property saw."
     import matplotlib.pyplot as plt
-    image = without_site_bars(load_image(source))
+    image = open_picture(source)
     rows = -(-len(PROPERTIES) // 4)
-    figure, axes = plt.subplots(rows, 4, figsize=(13, 2.8*rows), dpi=80, layout='constrained', squeeze=False)
+    figure, axes = plt.subplots(rows, 4, figsize=(13, 2.8*rows), dpi=70, layout='constrained', squeeze=False)
     for ax in axes.flat[len(PROPERTIES):]: ax.axis('off')
     for ax, (name, each) in zip(axes.flat, PROPERTIES.items()):
         each.show(image, ax)
