@@ -60,7 +60,7 @@ class AttentivePool(nn.Module):
         deviation = ((weight*values**2).sum(dim=1)-mean**2).clamp(min=1e-4).sqrt()
         return torch.cat([mean, deviation], dim=1)
 
-# %% ../../nbs/language/16_model.ipynb #6d6aefc4
+# %% ../../nbs/language/16_model.ipynb #43720e5d
 N_HINTS = 80
 
 class LanguageNet(nn.Module):
@@ -70,15 +70,14 @@ class LanguageNet(nn.Module):
         self.encoder = SoundEncoder(width)
         self.order = nn.GRU(width, width, batch_first=True, bidirectional=True) if recurrent else Neighbourhood(width)
         self.hints, self.pool = nn.Linear(2*width, N_HINTS), AttentivePool(2*width)
-        self.summary = nn.Sequential(nn.Dropout(0.1), nn.Linear(2*N_HINTS, 64), nn.ReLU())
-        self.language, self.speech = nn.Linear(64, n_languages), nn.Linear(64, 1)
+        self.dropout, self.language, self.speech = nn.Dropout(0.4), nn.Linear(2*N_HINTS, n_languages), nn.Linear(2*N_HINTS, 1)
 
     def listen(self, spectrograms):
         moments, _ = self.order(self.encoder(normalise(spectrograms)).transpose(1, 2))
         return moments, self.hints(moments)
 
     def judge(self, moments, hints):
-        summary = self.summary(self.pool(moments, hints))
+        summary = self.dropout(self.pool(moments, hints))
         return self.language(summary), self.speech(summary)[:, 0]
 
     def forward(self, spectrograms): return self.judge(*self.listen(spectrograms))
@@ -208,13 +207,13 @@ def _none(self:Phrases, rng):
     make = not_speech if kind == 'noise' else music
     return np.stack([make(self.n, rng), np.full(self.n, -1, np.float32)])
 
-# %% ../../nbs/language/16_model.ipynb #e159948c
+# %% ../../nbs/language/16_model.ipynb #3abca319
 @patch
 def __getitem__(self:Phrases, i):
     rng = np.random.default_rng((self.seed, i))
     label = -1 if rng.random() < self.none_share else int(rng.integers(len(self.languages)))
     samples, moments = self._none(rng) if label < 0 else self._speech(self.languages[label], rng)
-    if self.augmented:
+    if self.augmented and rng.random() < 0.8:
         crowd = [self._speech(rng.choice(self.languages), rng)[0] for _ in range(4)] if rng.random() < 0.15 else ()
         samples = augment(samples, rng, crowd)
     samples = samples+1e-5*rng.standard_normal(self.n, dtype=np.float32)
