@@ -153,8 +153,8 @@ def _subject_mask(image):
 def calm(
     image:Image.Image, # RGB
 )->Image.Image:
-    "Blur what is neither face nor word."
-    return Image.composite(image, image.filter(ImageFilter.GaussianBlur(image.width * 0.06)), _subject_mask(image))
+    "Blur what is neither face nor word, and keep its contrast: blurred alone, many colours become one grey."
+    return Image.composite(image, stretch(image.filter(ImageFilter.GaussianBlur(image.width * 0.06))), _subject_mask(image))
 
 # %% ../../nbs/thumbnails/06_advice.ipynb #c01fcd7a
 RULES['cluttered'] = Rule(
@@ -308,13 +308,14 @@ RULES['under the badge'] = Rule(
 def fill_frame(
     image:Image.Image, # RGB
 )->Image.Image: # 16:9, without bars
-    "Cut off black bars, then the longer side, around the centre; as wide as before."
+    "Cut off black bars, then the longer side, around the centre; as wide as before, or 1280 where that would only blow it up."
     inner = inside_bars(image)
     width = max(1, min(inner.width, round(inner.height * WIDESCREEN)))
     height = max(1, min(inner.height, round(inner.width / WIDESCREEN)))
     x, y = (inner.width - width)//2, (inner.height - height)//2
     filled = inner.crop((x, y, x + width, y + height))
-    return filled.resize((image.width, max(1, round(image.width / WIDESCREEN))), Image.Resampling.BICUBIC)
+    across = min(image.width, max(width, 1280))
+    return filled.resize((across, max(1, round(across / WIDESCREEN))), Image.Resampling.BICUBIC)
 
 # %% ../../nbs/thumbnails/06_advice.ipynb #333728c6
 def _bar_share(p): return max(p['bar_height_share'], p['bar_width_share'])
