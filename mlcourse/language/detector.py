@@ -7,10 +7,10 @@ __all__ = ['FRAME', 'LOUD_ENOUGH_DB', 'SILENCE_DB', 'SEGMENT_COLUMNS', 'MIN_SOUN
            'frame_levels', 'sounding', 'standing_out', 'speaking', 'Answer', 'score_windows', 'average', 'to_segments',
            'shipped_weights', 'LanguageDetector', 'features', 'judge', 'threshold_at', 'noises', 'equal_weights',
            'fit_line', 'fit_calibration', 'clip_warnings', 'occlude', 'plot_evidence', 'hold_out', 'check_clips',
-           'readable']
+           'readable', 'last_inputs', 'memory_clips', 'refit_last_layer', 'adapted']
 
-# %% ../../nbs/language/17_detector.ipynb #abca8924
-import os, pickle, signal
+# %% ../../nbs/language/17_detector.ipynb #fb4928c1
+import copy, os, pickle, signal
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -23,11 +23,12 @@ from fastcore.basics import patch
 from scipy.ndimage import binary_dilation, binary_opening, uniform_filter1d
 from scipy.optimize import minimize
 from scipy.special import expit, log_expit, softmax
+from torch.nn import functional as F
 from tqdm import tqdm
 
 from ..core import load_weights, save_weights, set_seed
 from .audio import SAMPLE_RATE, UnreadableClip, load
-from .clips import source
+from .clips import embedded_clips, example_clips, source
 from .model import LanguageNet, Phrases, fit_network, not_speech
 from .spectrogram import HOP_LENGTH, TOP_DB, log_mel, plot_spectrogram
 
@@ -138,7 +139,7 @@ def shipped_weights()->Path: # the .safetensors file; its card lies beside it
 
 def _new_net(card): return LanguageNet(len(card['languages']), **({'width': card['width']} if 'width' in card else {}))
 
-# %% ../../nbs/language/17_detector.ipynb #3d1929e2
+# %% ../../nbs/language/17_detector.ipynb #1cda09e9
 class LanguageDetector:
     "Tells the language of a clip."
     def __init__(self,
@@ -165,7 +166,8 @@ class LanguageDetector:
 
     def save(self, path):
         "Write the weights to `path` (.safetensors) and the card beside it."
-        save_weights(path, {name: values.numpy() for name, values in self.net.state_dict().items()}, self.card)
+        short = {name: values.half() if values.is_floating_point() else values for name, values in self.net.state_dict().items()}
+        save_weights(path, {name: values.numpy() for name, values in short.items()}, self.card)
 
 # %% ../../nbs/language/17_detector.ipynb #d40788dc
 MIN_SOUND_S = 0.3 # less than a syllable or two; not even asked
@@ -472,38 +474,98 @@ def check_clips(clips, languages:list):
     if len(languages) < 2: raise ValueError(f"Training needs clips of at least two languages; here there is {languages[0] if languages else 'none'}.")
     if missing: raise ValueError(f"Training needs clips in each of {', '.join(languages)}; here there is none in {missing[0]}.")
 
-# %% ../../nbs/language/17_detector.ipynb #414afc18
-def readable(clips)->tuple: # (the clips that can be read, their samples as a Series)
-    "Load each clip; one that cannot be read is named in a warning and left out."
+# %% ../../nbs/language/17_detector.ipynb #a04eaad4
+def readable(clips)->tuple: # (the clips that can be used, their samples as a Series)
+    "Load each clip; one that cannot be read, or is silent, is named in a warning and left out."
     import warnings
     sounds = {}
     for row, clip in clips.iterrows():
-        try: sounds[row] = load(source(clip))
-        except (OSError, UnreadableClip) as error: warnings.warn(f'left out: {error}', stacklevel=2)
+        try: samples = load(source(clip))
+        except (OSError, UnreadableClip) as error: warnings.warn(f'left out: {error}', stacklevel=2); continue
+        if sounding(samples)[2] >= MIN_SOUND_S: sounds[row] = samples
+        else: warnings.warn(f"left out: {clip['path']} is silent, or too short to judge.", stacklevel=2)
     return clips.loc[list(sounds)], pd.Series(sounds, dtype=object)
 
-# %% ../../nbs/language/17_detector.ipynb #3c23c08e
+# %% ../../nbs/language/17_detector.ipynb #db54b12d
+def last_inputs(
+    detector, # a `LanguageDetector`
+    samples, # float32, shape (n,), 16 kHz, not silent
+)->torch.Tensor: # shape (1+n_windows, n_features): of the whole clip, averaged as `average` does, then of each window
+    "What the last layer is given to weigh."
+    seen = []
+    hook = detector.net.language.register_forward_pre_hook(lambda layer, inputs: seen.append(inputs[0]))
+    try: heard = detector.hear(samples)
+    finally: hook.remove()
+    windows = torch.cat(seen)
+    weight = torch.from_numpy(softmax(log_expit(heard['speech'])))
+    return torch.cat([(weight @ windows)[None], windows])
+
+# %% ../../nbs/language/17_detector.ipynb #f946096d
+def memory_clips()->pd.DataFrame: # a Clips table
+    "Voices to remember: of the embedded set; outside of the repository, the six clips of the package."
+    try: clips = embedded_clips()
+    except FileNotFoundError: return example_clips()
+    return clips[clips['split'] == 'train'].groupby(['speaker', 'language']).head(1)
+
+# %% ../../nbs/language/17_detector.ipynb #de1e3057
+def refit_last_layer(
+    detector, # a `LanguageDetector`; its last layer is changed
+    own, truth, # rows of `last_inputs`, shape (n, n_features); index of the language of each, shape (n,)
+    memory, # rows of other voices
+    pull:float=0.1, # towards the weights as they were
+):
+    "Fit the last layer to `own`, held back by `memory` and by `pull`."
+    layer, line = detector.net.language, detector.card.get('calibration') or {'scale': 1., 'offsets': 0.}
+    def scores(rows): return line['scale']*layer(rows)+torch.tensor(line['offsets'])
+    with torch.no_grad(): start, said_before = layer.weight.clone(), scores(memory).softmax(dim=1)
+    steps = torch.optim.LBFGS(layer.parameters(), max_iter=50, line_search_fn='strong_wolfe')
+    def loss():
+        steps.zero_grad()
+        learn, keep = F.cross_entropy(scores(own), truth), F.cross_entropy(scores(memory), said_before)
+        value = (learn+keep)/2 + pull*((layer.weight-start)**2).sum()
+        value.backward()
+        return value
+    steps.step(loss)
+
+# %% ../../nbs/language/17_detector.ipynb #97b04c02
+def adapted(
+    start, # a `LanguageDetector`; it stays as it is
+    clips, sounds, # from `readable`
+    pull:float=0.1, # see `refit_last_layer`
+)->LanguageDetector:
+    "A copy of `start` with its last layer fitted to the clips, each whole and in windows."
+    kept = ('languages', 'window_s', 'threshold', 'calibration', 'width', 'license') # the figures of `start` are not those of what comes of it
+    detector = LanguageDetector(copy.deepcopy(start.net), {k: start.card[k] for k in kept if k in start.card})
+    own = [last_inputs(start, samples) for samples in sounds]
+    truth = [start.languages.index(l) for l, rows in zip(clips['language'], own) for _ in rows]
+    memory = [last_inputs(start, load(source(clip)))[:1] for _, clip in memory_clips().iterrows()]
+    refit_last_layer(detector, torch.cat(own), torch.tensor(truth), torch.cat(memory), pull)
+    return detector
+
+# %% ../../nbs/language/17_detector.ipynb #14a4e70f
 @patch(cls_method=True)
 def fit(cls:LanguageDetector,
     clips, # a Clips table with at least two languages
-    start=None, # a `LanguageDetector` of the same languages to adapt; from scratch when None
+    start=None, # a `LanguageDetector` of the same languages to adapt (what is frozen in it stays frozen); from scratch when None
+    pull:float=0.1, # with `start`: towards its weights; all that follows is for training from scratch
     epochs:int=4, windows:int=2000, # random windows an epoch
-    learning_rate:float=None, # 2e-3 from scratch, 3e-4 to adapt
+    learning_rate:float=2e-3,
     workers:int=0, seed:int=0, **kwargs, # `kwargs` go to `Phrases`, for example `shares`
 ):
-    "Train a detector on `clips`; the speakers held out never train."
+    "Train a detector on `clips`, or adapt `start` to them. From scratch, the speakers held out never train."
     languages = start.languages if start else sorted(clips['language'].unique())
     check_clips(clips, languages)
-    set_seed(seed)
     clips, sounds = readable(clips.reset_index(drop=True))
     check_clips(clips, languages)
+    about = {'speakers': int(clips['speaker'].nunique())}
+    if start:
+        fitted = adapted(start, clips, sounds, pull)
+        fitted.card |= about
+        return fitted
+    set_seed(seed)
     held = hold_out(clips, languages, seed)
     parts = [Phrases(clips[rows], sounds[rows].to_list(), languages, n, seed=seed+i, **kwargs)
              for i, (n, rows) in enumerate([(windows, ~held), (max(windows//5, 1), held)])]
-    kept = ('languages', 'window_s', 'threshold', 'calibration', 'width') # the figures of `start` are not those of what comes of it
-    card = {k: start.card[k] for k in kept if k in start.card} if start else {'languages': languages, 'window_s': 3.0, 'threshold': 0.5}
-    net = _new_net(card)
-    if start: net.load_state_dict(start.net.state_dict())
-    fit_network(net, *parts, epochs, learning_rate or (3e-4 if start else 2e-3), workers=workers)
-    fitted = cls(net, card | {'speakers': int(clips['speaker'].nunique())})
-    return fitted if start else fitted.calibrate(clips[held])
+    net = LanguageNet(len(languages))
+    fit_network(net, *parts, epochs, learning_rate, workers=workers)
+    return cls(net, {'languages': languages, 'window_s': 3.0, 'threshold': 0.5} | about).calibrate(clips[held])
