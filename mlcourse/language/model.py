@@ -5,7 +5,8 @@
 # %% auto #0
 __all__ = ['N_HINTS', 'MOMENT', 'HELD_OUT_SPEAKERS', 'HELD_OUT_WORDS', 'normalise', 'SoundEncoder', 'Neighbourhood',
            'AttentivePool', 'LanguageNet', 'piece', 'phrase', 'not_speech', 'music', 'corpus_shares', 'Phrases',
-           'Student', 'hint_loss', 'language_loss', 'language_accuracy', 'hide_patches', 'fit_network', 'held_out']
+           'Student', 'hint_loss', 'language_loss', 'language_accuracy', 'hide_patches', 'fit_network', 'fit_judges',
+           'held_out']
 
 # %% ../../nbs/language/16_model.ipynb #a9d51b4e
 import numpy as np, torch
@@ -48,20 +49,21 @@ class Neighbourhood(nn.Module):
         self.layers = nn.Sequential(nn.Conv1d(width, width, 3, padding=1), nn.ReLU(), nn.Conv1d(width, 2*width, 5, padding=4, dilation=2), nn.Tanh())
     def forward(self, x): return self.layers(x.transpose(1, 2)).transpose(1, 2), None # as nn.GRU does: output and state
 
-# %% ../../nbs/language/16_model.ipynb #e752342e
+# %% ../../nbs/language/16_model.ipynb #074dac70
 class AttentivePool(nn.Module):
-    "Values (batch, n_frames, n) to one vector a clip (batch, 2*n): mean and deviation, weighted by what the moments say (Okabe et al., 2018)."
+    "Values (batch, n_frames, n) to one vector a clip (batch, 4*n): mean and deviation, weighted by what the moments say (Okabe et al., 2018), and plain."
     def __init__(self, width:int):
         super().__init__()
         self.score = nn.Sequential(nn.Linear(width, 64), nn.Tanh(), nn.Linear(64, 1))
     def forward(self, moments, values):
-        weight = self.score(moments).softmax(dim=1)
-        mean = (weight*values).sum(dim=1)
-        deviation = ((weight*values**2).sum(dim=1)-mean**2).clamp(min=1e-4).sqrt()
-        return torch.cat([mean, deviation], dim=1)
+        attention, even = self.score(moments).softmax(dim=1), 1/values.shape[1]
+        means = [(weight*values).sum(dim=1) for weight in (attention, even)]
+        squares = [(weight*values**2).sum(dim=1) for weight in (attention, even)]
+        spreads = [(square-mean**2).clamp(min=1e-4).sqrt() for square, mean in zip(squares, means)]
+        return torch.cat([means[0], spreads[0], means[1], spreads[1]], dim=1)
 
-# %% ../../nbs/language/16_model.ipynb #43720e5d
-N_HINTS = 80
+# %% ../../nbs/language/16_model.ipynb #116a277a
+N_HINTS = 32
 
 class LanguageNet(nn.Module):
     "Log-mel spectrograms (batch, 64, n_frames) to language logits (batch, n_languages) and a logit of 'it is one of these' (batch,)."
@@ -70,7 +72,7 @@ class LanguageNet(nn.Module):
         self.encoder = SoundEncoder(width)
         self.order = nn.GRU(width, width, batch_first=True, bidirectional=True) if recurrent else Neighbourhood(width)
         self.hints, self.pool = nn.Linear(2*width, N_HINTS), AttentivePool(2*width)
-        self.dropout, self.language, self.speech = nn.Dropout(0.4), nn.Linear(2*N_HINTS, n_languages), nn.Linear(2*N_HINTS, 1)
+        self.dropout, self.language, self.speech = nn.Dropout(0.4), nn.Linear(4*N_HINTS, n_languages), nn.Linear(4*N_HINTS, 1)
 
     def listen(self, spectrograms):
         moments, _ = self.order(self.encoder(normalise(spectrograms)).transpose(1, 2))
@@ -159,7 +161,7 @@ def corpus_shares(
     if rest.empty: return {corpus: share/sum(fixed.values()) for corpus, share in fixed.items()}
     return fixed | (rest/rest.sum()*(1-sum(fixed.values()))).to_dict()
 
-# %% ../../nbs/language/16_model.ipynb #e8364a3e
+# %% ../../nbs/language/16_model.ipynb #504e7c46
 class Phrases(Dataset):
     "Random training windows: log-mel (64, n_frames), and the language's index, or -1 for none; and a teacher's hints where there is one."
     def __init__(self,
@@ -169,7 +171,7 @@ class Phrases(Dataset):
         n_items:int, # windows in an epoch
         seconds:float=3., seed:int=0, shares:dict={}, augmented:bool=True,
         none_share:float=0.2, # of the windows that hold none of the languages
-        hints=None, # shape (n_moments, 80): the teacher's, of all clips; column `first_moment` says where a clip's begin
+        hints=None, # shape (n_moments, 32): the teacher's, of all clips; column `first_moment` says where a clip's begin
     ):
         self.sounds, self.languages, self.n_items, self.seed, self.hints = sounds, list(languages), n_items, seed, hints
         self.n, self.augmented, self.none_share = int(seconds*SAMPLE_RATE), augmented, none_share
@@ -222,9 +224,9 @@ def __getitem__(self:Phrases, i):
     at = np.append(moments[::MOMENT], -1).astype(int)
     return *item, torch.from_numpy(np.where(at[:, None] >= 0, self.hints[at], np.float16(np.nan)))
 
-# %% ../../nbs/language/16_model.ipynb #c4585111
+# %% ../../nbs/language/16_model.ipynb #ea6a42b9
 class Student(nn.Module):
-    "A `LanguageNet` that learns from a teacher: labels reach the judges only. Adds the hints (batch, n_frames, 80) to what it returns."
+    "A `LanguageNet` that learns from a teacher: labels reach the judges only. Adds the hints (batch, n_frames, 32) to what it returns."
     def __init__(self, net):
         super().__init__()
         self.net = net
@@ -232,7 +234,7 @@ class Student(nn.Module):
         moments, hints = self.net.listen(spectrograms)
         return *self.net.judge(moments.detach(), hints.detach()), hints
 
-# %% ../../nbs/language/16_model.ipynb #fb6ff7a6
+# %% ../../nbs/language/16_model.ipynb #4207285d
 def _mean_and_spread(values, known):
     "Over the moments that are known; (batch, n) each."
     n = known.sum(dim=1).clamp(min=1)
@@ -240,7 +242,7 @@ def _mean_and_spread(values, known):
     return mean, ((values**2*known).sum(dim=1)/n-mean**2).clamp(min=1e-2).sqrt()
 
 def hint_loss(
-    hints, # shape (batch, n_frames, 80), from the student
+    hints, # shape (batch, n_frames, 32), from the student
     wanted, # the same shape, from the teacher; NaN where it said nothing
 )->torch.Tensor:
     "Squared error of each moment, and of the mean and spread of each window."
@@ -268,10 +270,10 @@ def language_accuracy(predicted, label, wanted=None):
     "Share of the windows in one of the languages whose language is right."
     return (predicted[0].argmax(dim=1) == label)[label >= 0].float().mean()
 
-# %% ../../nbs/language/16_model.ipynb #6a1664bf
+# %% ../../nbs/language/16_model.ipynb #ce70d499
 def hide_patches(
     spectrograms, # shape (batch, 64, n_frames)
-    wanted=None, # the teacher's hints (batch, n_frames/4, 80), cut alike
+    wanted=None, # the teacher's hints (batch, n_frames/4, 32), cut alike
 )->tuple: # (spectrograms, wanted), or fewer frames of both
     "Keep 0.7 to 1.3 s of half the batches and 1 to 3 s of the others; replace two random bands and a random stretch of time by the mean."
     length = spectrograms.shape[2]
@@ -334,6 +336,32 @@ def fit_network(
                       cbs=[*_callbacks(train, average, bfloat16), *callbacks])
     learner.fit_one_cycle(epochs, learning_rate, wd=0.02)
     return learner
+
+# %% ../../nbs/language/16_model.ipynb #5026665d
+@torch.inference_mode()
+def _summaries(net, windows, workers):
+    "What the judges get to see of each window, and the labels."
+    loader = DataLoader(windows, 64, num_workers=workers, worker_init_fn=_one_thread)
+    found = [(net.pool(*net.listen(hide_patches(batch[0])[0])), batch[1]) for batch in loader]
+    return (torch.cat(part).numpy() for part in zip(*found))
+
+def fit_judges(
+    net, # a `LanguageNet` whose ear is trained
+    windows, # `Phrases`
+    C:float=1e-4, # scikit-learn's: the smaller, the stronger the pull to zero
+    workers:int=0, # processes that prepare windows
+):
+    "Fit `net.language` and `net.speech` anew, in place."
+    from sklearn.linear_model import LogisticRegression
+    from sklearn.preprocessing import StandardScaler
+    summaries, label = _summaries(net.eval(), windows, workers)
+    scaler, known = StandardScaler().fit(summaries), label >= 0
+    for judge, rows, truth in ((net.language, known, label), (net.speech, known | ~known, known)):
+        fit = LogisticRegression(C=C, class_weight='balanced', max_iter=1000).fit(scaler.transform(summaries[rows]), truth[rows])
+        weight = fit.coef_/scaler.scale_
+        bias = fit.intercept_-weight @ scaler.mean_
+        if len(weight) < judge.out_features: weight, bias = np.stack([-weight[0], weight[0]])/2, np.array([-bias[0], bias[0]])/2
+        with torch.no_grad(): judge.weight.copy_(torch.tensor(weight)); judge.bias.copy_(torch.tensor(bias))
 
 # %% ../../nbs/language/16_model.ipynb #857d4b26
 HELD_OUT_SPEAKERS, HELD_OUT_WORDS = [f'{n:02d}' for n in range(27, 35)], ['18', '19', '09', '10', '11'] # of DSPSpeech-20
