@@ -9,8 +9,8 @@ __all__ = ['FRAME', 'LOUD_ENOUGH_DB', 'SILENCE_DB', 'SEGMENT_COLUMNS', 'MIN_SOUN
            'fit_line', 'fit_calibration', 'clip_warnings', 'occlude', 'plot_evidence', 'hold_out', 'check_clips',
            'readable', 'last_inputs', 'memory_clips', 'refit_last_layer', 'adapted']
 
-# %% ../../nbs/language/17_detector.ipynb #fb4928c1
-import copy, os, pickle, signal
+# %% ../../nbs/language/17_detector.ipynb #78e8b97a
+import copy, os, pickle, signal, tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
@@ -353,26 +353,31 @@ def _row(detector, one):
     return row | {'language': answer.language, **{f'p_{l}': p for l, p in answer.probabilities.items()},
                   'confidence': answer.confidence, 'warnings': '; '.join(answer.warnings), 'error': ''}
 
-# %% ../../nbs/language/17_detector.ipynb #3b652be5
-def _start_worker(pickled):
+# %% ../../nbs/language/17_detector.ipynb #d152d98c
+def _start_worker(path):
     "A worker process has its own detector, keeps to one core, and leaves Ctrl-C to the process that started it."
     global _detector
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     torch.set_num_threads(1)
-    _detector = pickle.loads(pickled)
+    _detector = pickle.loads(path.read_bytes())
 
 def _work(one): return _row(_detector, one)
 
-# %% ../../nbs/language/17_detector.ipynb #2fc23b32
+# %% ../../nbs/language/17_detector.ipynb #d6855fc4
 def _by_workers(detector, sources, workers):
     "The rows in order, as they come from worker processes."
     sources = [one.read() if hasattr(one, 'read') else one for one in sources] # an open file cannot be sent to another process
-    pool = ProcessPoolExecutor(workers, get_context('spawn'), _start_worker, (pickle.dumps(detector),))
+    folder = tempfile.TemporaryDirectory() # a detector sent as an argument blocks for ever when a worker dies before it has read it all
+    path = Path(folder.name)/'detector.pickle'
+    path.write_bytes(pickle.dumps(detector))
+    pool = ProcessPoolExecutor(workers, get_context('spawn'), _start_worker, (path,))
     try: yield from pool.map(_work, sources, chunksize=max(1, min(16, len(sources)//(4*workers))))
     except BrokenProcessPool as error:
         raise OSError("A worker process ended early: in a script, call predict_many under if __name__ == '__main__'; "
                       "if memory ran out, use fewer workers.") from error
-    finally: pool.shutdown(cancel_futures=True)
+    finally:
+        pool.shutdown(cancel_futures=True)
+        folder.cleanup()
 
 # %% ../../nbs/language/17_detector.ipynb #fd6d1140
 @patch
