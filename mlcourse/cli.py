@@ -86,7 +86,7 @@ def show_advice(
 def grade(args)->int:
     "`mlcourse grade`"
     from mlcourse.thumbnails.advice import advise
-    blank = dict.fromkeys(['title', 'summary', 'probability', 'grade', 'properties', 'recommendations'])
+    blank = dict.fromkeys(['title', 'summary', 'notes', 'probability', 'grade', 'properties', 'recommendations'])
     return answer_each(args.images, lambda image: advise(image, title=args.title).to_dict(), show_advice, blank, args.json)
 
 # %% ../nbs/library/cli.ipynb #16095c34
