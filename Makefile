@@ -49,7 +49,8 @@ weights:
 	$(BIN)/pip install --quiet -c constraints.txt -e .[voices,teacher]
 	$(BIN)/python data/make_training_voices.py "$(SPEECH)" --voices "$(VOICES)" --clips 3000
 	$(BIN)/python data/teach.py "$(SPEECH)"
-	MLCOURSE_SPEECH="$(abspath $(SPEECH))" $(BIN)/python tools/notebooks.py --flags slow nbs/language/16_model.ipynb nbs/language/17_detector.ipynb
+	MLCOURSE_SPEECH="$(abspath $(SPEECH))" $(BIN)/python tools/notebooks.py --flags slow nbs/language/16_model.ipynb
+	$(BIN)/python benchmarks/language_quality.py "$(SPEECH)" --calibrate
 
 ablation:
 	@$(SETUP) --dev
