@@ -40,7 +40,7 @@ def attempt(
         widget.message, widget.wrong = message, wrong
         return not wrong
 
-# %% ../nbs/library/widgets.ipynb #0aa15e4c
+# %% ../nbs/library/widgets.ipynb #91e55d96
 STYLE = '''
 .mlc-app { --mlc-accent: #0067a5; --mlc-line: var(--jp-border-color2, #d5d9de); box-sizing: border-box; width: 100%; max-width: 760px;
   padding: 4px 8px 24px; overflow: visible; font: 15px/1.5 Inter, system-ui, sans-serif; color: var(--jp-ui-font-color1, #1c2024) }
@@ -51,10 +51,11 @@ STYLE = '''
 .mlc-app p { margin: 0 0 6px }
 .mlc-quiet { color: var(--jp-ui-font-color2, #5b6169); font-size: 14px }
 .mlc-row { display: flex; flex-wrap: wrap; gap: 8px 12px; align-items: center }
-.mlc-button, .mlc-app .jupyter-button.mlc-button { position: relative; display: inline-flex; align-items: center; justify-content: center; height: 40px;
+.mlc-app [hidden] { display: none !important }
+.mlc-app .mlc-button, .mlc-app .jupyter-button.mlc-button { position: relative; display: inline-flex; align-items: center; justify-content: center; height: 40px;
   width: auto; padding: 0 18px; border: 1.5px solid var(--mlc-accent, #0067a5); border-radius: 8px; font: 600 15px/1 Inter, system-ui, sans-serif;
   cursor: pointer; background: var(--mlc-accent, #0067a5); color: #fff; box-shadow: none; white-space: nowrap }
-.mlc-button.mlc-plain, .mlc-app .jupyter-button.mlc-plain { background: transparent; color: inherit }
+.mlc-app .mlc-button.mlc-plain, .mlc-app .jupyter-button.mlc-plain { background: transparent; color: inherit }
 .mlc-button:hover { filter: brightness(1.12) }
 .mlc-button:disabled { opacity: .55; cursor: default }
 .mlc-button:focus-visible, .mlc-button:focus-within, .mlc-app :is(select, input, audio, summary):focus-visible {

@@ -1,0 +1,145 @@
+"""What the tests of the apps share: a browser, and one JupyterLab and one Voila that serve a folder of notebooks on loopback.
+
+    def test_something(open_app):                  # once in JupyterLab, once in Voila
+        page = open_app('from mlcourse.language.app import language_app\nlanguage_app()')
+        page.set_input_files('input[type=file]', path)
+
+A test that should run in one of them only says `@pytest.mark.parametrize('kind', ['voila'], indirect=True)`.
+`open_app` waits for an `.mlc-app` on the page. When the test is over it fails if the browser's console or the kernel's log holds an error.
+"""
+import json, os, shutil, signal, socket, subprocess, sys, time, urllib.request
+from pathlib import Path
+
+import nbformat
+import pytest
+
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+# Chromium in a container, without a display and without calls home.
+FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
+PICTURES = os.environ.get('MLCOURSE_PICTURES') # a folder that gets screenshots; tools/pictures.sh sets it
+NOT_OURS = ('favicon', 'mathjax', 'MathJax', 'cdn.jsdelivr', 'ERR_INTERNET_DISCONNECTED', 'ERR_NAME_NOT_RESOLVED', 'ERR_PROXY', 'ERR_TUNNEL')
+
+
+@pytest.fixture(scope='session')
+def playwright():
+    "Playwright, or a reason to skip."
+    if not CHROMIUM: pytest.skip('there is no Chromium here')
+    sync_api = pytest.importorskip('playwright.sync_api', reason='Playwright is not installed')
+    with sync_api.sync_playwright() as running: yield running
+
+
+@pytest.fixture(scope='session')
+def start_browser(playwright):
+    "Start a Chromium, with more flags if need be; all are closed at the end."
+    started = []
+
+    def start(*flags):
+        try: started.append(playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags]))
+        except Exception as error: pytest.skip(f'Chromium does not start here: {str(error).splitlines()[0]}')
+        return started[-1]
+    yield start
+    for browser in started: browser.close()
+
+
+@pytest.fixture(scope='session')
+def browser(start_browser): return start_browser()
+
+
+def free_port():
+    with socket.socket() as s:
+        s.bind(('127.0.0.1', 0))
+        return s.getsockname()[1]
+
+
+class Server:
+    "A JupyterLab or Voila on loopback, its notebooks in a folder of their own."
+    def __init__(self, kind, folder):
+        self.kind, self.folder, self.log, self.n = kind, folder, folder/'server.log', 0
+        (folder/'notebooks').mkdir()
+        news = folder/'JUPYTERLAB_SETTINGS_DIR'/'@jupyterlab'/'apputils-extension'/'notification.jupyterlab-settings'
+        news.parent.mkdir(parents=True)
+        news.write_text('{"fetchNews": "false"}') # or it asks on every page
+        self.url = f'http://127.0.0.1:{(port := free_port())}/'
+        home = {name: str(folder/name) for name in ('JUPYTER_CONFIG_DIR', 'JUPYTER_RUNTIME_DIR', 'IPYTHONDIR', 'JUPYTERLAB_SETTINGS_DIR', 'JUPYTERLAB_WORKSPACES_DIR')}
+        command = {'lab': ['jupyterlab', '--IdentityProvider.token=', '--ServerApp.allow_root=True', f'--ServerApp.root_dir={folder/"notebooks"}', '--LabApp.news_url=', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate'],
+                   'voila': ['voila', str(folder/'notebooks')]}[kind]
+        with self.log.open('w') as log:
+            self.process = subprocess.Popen([sys.executable, '-m', *command, '--no-browser', f'--port={port}'], cwd=folder/'notebooks', start_new_session=True,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **home, 'OMP_NUM_THREADS': '1'})
+        self.wait()
+
+    def wait(self):
+        for _ in range(240):
+            try: return urllib.request.urlopen(self.url, timeout=5).close()
+            except OSError: time.sleep(0.25)
+            assert self.process.poll() is None, self.log.read_text()
+        raise AssertionError(self.log.read_text())
+
+    def close(self):
+        try: # the family has a session of its own: its kernels end with it
+            os.killpg(self.process.pid, signal.SIGTERM)
+            self.process.wait(10)
+        except (ProcessLookupError, subprocess.TimeoutExpired): os.killpg(self.process.pid, signal.SIGKILL)
+
+    def add(self, code):
+        "A notebook with one code cell; returns its path."
+        self.n += 1
+        path = self.folder/'notebooks'/f'app-{self.n}.ipynb'
+        cell = nbformat.v4.new_code_cell(code)
+        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={'kernelspec': {'name': 'python3', 'display_name': 'Python 3', 'language': 'python'}}), path)
+        return path
+
+
+@pytest.fixture(scope='session')
+def servers(tmp_path_factory):
+    "kind -> a server, started when first asked for and shared by all tests."
+    started = {}
+
+    def serve(kind):
+        if kind not in started: started[kind] = Server(kind, tmp_path_factory.mktemp(kind))
+        return started[kind]
+    yield serve
+    for server in started.values(): server.close()
+
+
+@pytest.fixture(params=['lab', 'voila'])
+def kind(request): return request.param
+
+
+def run_cell(page):
+    "Run the cell of the notebook that JupyterLab shows, as soon as its kernel listens."
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]', timeout=60_000)
+    for _ in range(20):
+        page.click('.jp-Notebook .cm-content')
+        page.keyboard.press('Control+Enter')
+        page.wait_for_timeout(500)
+        if page.inner_text('.jp-InputPrompt').strip() not in ('[ ]:', ''): return
+
+
+@pytest.fixture
+def open_app(servers, kind, browser):
+    "Open a notebook of one cell and return the page with its app; `server.folder/'notebooks'` is where its kernel works."
+    opened, errors = [], []
+    server = servers(kind)
+
+    def open(code, width=1000, height=1000, browser=browser, **options):
+        context = browser.new_context(viewport={'width': width, 'height': height}, **options)
+        page = context.new_page()
+        page.set_default_timeout(60_000)
+        opened.append(context)
+        page.on('console', lambda m: errors.append(m.text) if m.type == 'error' and not any(w in m.text + str(m.location) for w in NOT_OURS) else None)
+        page.on('pageerror', lambda e: errors.append(str(e)))
+        path = server.add(code)
+        if kind == 'lab':
+            page.goto(f'{server.url}lab/workspaces/w{server.n}/tree/{path.name}')
+            run_cell(page)
+        else: page.goto(f'{server.url}voila/render/{path.name}')
+        page.wait_for_selector('.mlc-app', timeout=90_000)
+        page.notebook = path
+        return page
+    before = server.log.stat().st_size
+    yield open
+    for context in opened: context.close()
+    said = server.log.read_text()[before:]
+    assert not errors, errors
+    assert 'Traceback' not in said, said
