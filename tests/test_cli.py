@@ -24,7 +24,7 @@ def test_the_command_is_installed():
     assert subprocess.run([Path(sys.executable).parent/'mlcourse', '--help'], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize('command', ['detect', 'grade', 'collect', 'demo'])
+@pytest.mark.parametrize('command', ['detect', 'grade', 'collect', 'demo', 'app'])
 def test_help_shows_an_example(command):
     done = mlcourse(command, '--help')
     assert done.returncode == 0 and f'example: mlcourse {command}' in done.stdout
@@ -35,7 +35,7 @@ def test_help_is_quick_and_loads_no_torch():
     assert subprocess.run([sys.executable, '-c', code]).returncode == 0
 
 
-@pytest.mark.parametrize('wrong', [[], ['nonsense'], ['detect'], ['grade'], ['collect', '@channel'], ['detect', '--nonsense', 'a.wav']])
+@pytest.mark.parametrize('wrong', [[], ['nonsense'], ['detect'], ['grade'], ['collect', '@channel'], ['detect', '--nonsense', 'a.wav'], ['app'], ['app', 'nonsense']])
 def test_wrong_usage(wrong):
     done = mlcourse(*wrong)
     assert done.returncode == 2 and 'usage: mlcourse' in done.stderr and not done.stdout
