@@ -4,6 +4,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 from mlcourse.language.clips import example_clips
 from mlcourse.thumbnails.advice import sample_thumbnail
@@ -77,6 +78,21 @@ def test_grade_json(tmp_path):
 def test_grade_for_people():
     done = mlcourse('grade', SAMPLE)
     assert done.returncode == 0 and 'severity' in done.stdout and not done.stderr
+
+
+def test_grade_says_what_was_not_judged(tmp_path):
+    Image.new('RGB', (320, 180), 'teal').save(tmp_path/'copy.png')
+    assert '\n  note: This has the size of one of YouTube' in mlcourse('grade', 'copy.png', cwd=tmp_path).stdout
+
+
+def test_names_with_odd_characters_stay_on_one_line(tmp_path):
+    for name in ('two\nlines.jpg', 'red\x1b[31m.jpg', 'back\u202egpj.exe'):
+        done = mlcourse('grade', name, cwd=tmp_path)
+        assert done.returncode == 1 and done.stderr.count('\n') == 1 and done.stderr[:-1].isprintable()
+        try: Image.new('RGB', (320, 180), 'teal').save(tmp_path/name, 'JPEG')
+        except OSError: continue # not a file name here
+        said = mlcourse('grade', name, cwd=tmp_path).stdout
+        assert all(line.isprintable() for line in said.split('\n')) and said.split('\n')[0].endswith('worst first.')
 
 
 def test_collect_with_an_address_that_is_none(tmp_path):
