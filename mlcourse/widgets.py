@@ -85,7 +85,7 @@ STYLE += '''
 .mlc-wide { overflow-x: auto } .mlc-app img { max-width: 100% }
 '''
 
-# %% ../nbs/library/widgets.ipynb #418cf2b6
+# %% ../nbs/library/widgets.ipynb #aab9dc14
 BRIDGE = '''
 const PIECE = 1 << 20; // bytes; the server cuts the connection at a message of 10 MB
 function make(tag, attributes = {}, ...children) {
@@ -109,8 +109,11 @@ function follow(model, line) {
   show();
   return () => model.off('change:message change:wrong', show);
 }
-function ownKeys(el) {
-  requestAnimationFrame(() => (el.closest('.mlc-app') ?? el).setAttribute('data-lm-suppress-shortcuts', 'true'));
+function ownKeys(el, tries = 50) { // the element may not be on the page yet
+  const app = el.closest('.mlc-app');
+  if (!app) return tries && setTimeout(() => ownKeys(el, tries - 1), 100);
+  app.setAttribute('data-lm-suppress-shortcuts', 'true');
+  app.onkeydown = event => event.stopPropagation(); // or an arrow in a list moves to the next cell
 }
 '''
 

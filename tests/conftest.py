@@ -31,14 +31,15 @@ def playwright():
 @pytest.fixture(scope='session')
 def start_browser(playwright):
     "Start a Chromium, with more flags if need be; all are closed at the end."
-    started = []
+    started = {}
 
     def start(*flags):
-        try: started.append(playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags]))
-        except Exception as error: pytest.skip(f'Chromium does not start here: {str(error).splitlines()[0]}')
-        return started[-1]
+        if flags not in started:
+            try: started[flags] = playwright.chromium.launch(executable_path=CHROMIUM, args=[*FLAGS, *flags])
+            except Exception as error: pytest.skip(f'Chromium does not start here: {str(error).splitlines()[0]}')
+        return started[flags]
     yield start
-    for browser in started: browser.close()
+    for browser in started.values(): browser.close()
 
 
 @pytest.fixture(scope='session')
@@ -116,30 +117,48 @@ def run_cell(page):
         if page.inner_text('.jp-InputPrompt').strip() not in ('[ ]:', ''): return
 
 
-@pytest.fixture
-def open_app(servers, kind, browser):
-    "Open a notebook of one cell and return the page with its app; `server.folder/'notebooks'` is where its kernel works."
-    opened, errors = [], []
-    server = servers(kind)
+@pytest.fixture(scope='session')
+def shared_pages():
+    "(kind, code) -> a page that several tests use, since to start a kernel and to load torch takes seconds."
+    pages = {}
+    yield pages
+    for page in pages.values(): page.context.close()
 
-    def open(code, width=1000, height=1000, browser=browser, **options):
-        context = browser.new_context(viewport={'width': width, 'height': height}, **options)
+
+@pytest.fixture
+def open_app(servers, kind, browser, shared_pages):
+    """Open a notebook of one cell and return the page with its app; `page.notebook` is its path, and its kernel works in that folder.
+
+    With `share=True` the page stays open, and the next test that asks for the same code gets it as it was left.
+    """
+    server, opened = servers(kind), []
+
+    def open(code, width=1000, height=1000, browser=browser, share=False, **options):
+        page = shared_pages.get((kind, code)) if share else None
+        if page: page.set_viewport_size({'width': width, 'height': height})
+        else: page = start(code, browser.new_context(viewport={'width': width, 'height': height}, **options))
+        if share: shared_pages[kind, code] = page
+        opened.append((page, share))
+        return page
+
+    def start(code, context):
         page = context.new_page()
         page.set_default_timeout(60_000)
-        opened.append(context)
-        page.on('console', lambda m: errors.append(m.text) if m.type == 'error' and not any(w in m.text + str(m.location) for w in NOT_OURS) else None)
-        page.on('pageerror', lambda e: errors.append(str(e)))
-        path = server.add(code)
+        page.errors, page.notebook = [], server.add(code)
+        page.on('console', lambda m: page.errors.append(m.text) if m.type == 'error' and not any(w in m.text + str(m.location) for w in NOT_OURS) else None)
+        page.on('pageerror', lambda e: page.errors.append(str(e)))
         if kind == 'lab':
-            page.goto(f'{server.url}lab/workspaces/w{server.n}/tree/{path.name}')
+            page.goto(f'{server.url}lab/workspaces/w{server.n}/tree/{page.notebook.name}')
             run_cell(page)
-        else: page.goto(f'{server.url}voila/render/{path.name}')
+        else: page.goto(f'{server.url}voila/render/{page.notebook.name}')
         page.wait_for_selector('.mlc-app', timeout=90_000)
-        page.notebook = path
         return page
     before = server.log.stat().st_size
     yield open
-    for context in opened: context.close()
+    errors = [error for page, _ in opened for error in page.errors]
+    for page, shared in opened:
+        page.errors.clear()
+        if not shared: page.context.close()
     said = server.log.read_text()[before:]
     assert not errors, errors
     assert 'Traceback' not in said, said

@@ -244,7 +244,7 @@ LOOK = '''
 .mlc-mel > .mlc-gutter { top: auto; transform: translateY(50%) }
 '''
 
-# %% ../../nbs/language/19_app.ipynb #8619f1f2
+# %% ../../nbs/language/19_app.ipynb #064743a2
 LOOK += '''
 .mlc-lane > .mlc-pause { background: var(--jp-layout-color0, #fff); opacity: .78 }
 .mlc-speech { height: 16px; margin-top: 4px } .mlc-lane > .mlc-said { top: 5px; bottom: 5px; border-radius: 3px; background: var(--mlc-accent) }
@@ -254,7 +254,9 @@ LOOK += '''
 .mlc-cursor { position: absolute; top: 0; bottom: 24px; width: 2px; margin-left: -1px; background: #e69f00; pointer-events: none }
 .mlc-actions { flex-flow: row wrap; gap: 8px 12px; margin-top: 12px; align-items: center }
 .mlc-form { border-left: 3px solid var(--mlc-accent); padding: 4px 0 4px 16px; margin-top: 12px }
-.mlc-form .mlc-actions { margin-top: 4px }
+.mlc-form .mlc-actions { margin: 4px 0 8px }
+.mlc-explained { margin-top: 20px; max-width: 640px }
+body[data-voila] .mlc-app { margin: 0 auto }
 @media (max-width: 520px) { .mlc-word { font-size: 36px } .mlc-plot { margin-left: 56px } .mlc-mel { height: 120px } }
 '''
 
@@ -324,7 +326,7 @@ def keep_clip(
     clip.truth, clip.kept = language, path
     return path
 
-# %% ../../nbs/language/19_app.ipynb #df5647ae
+# %% ../../nbs/language/19_app.ipynb #608e7c5b
 def explain_html(
     detector, # a `LanguageDetector`
     clip, # a `Clip`
@@ -337,7 +339,7 @@ def explain_html(
         file = io.BytesIO()
         figure.savefig(file, format='png', dpi=150)
     finally: plt.close(figure)
-    return (f'<h2>What spoke for which language</h2><img alt="Waveform, spectrogram and evidence over time for {html.escape(clip.name)}" '
+    return (f'<img class="mlc-explained" alt="Waveform, spectrogram and evidence over time for {html.escape(clip.name)}" '
             f'src="data:image/png;base64,{b64encode(file.getvalue()).decode()}"><p class="mlc-quiet">The spectrogram is coloured where a moment speaks for a language. '
             'Below is how much the score would fall if that moment were covered. It looks at the first 10 s.</p>')
 
@@ -392,7 +394,7 @@ def hear(self:LanguageApp,
     self.note(tried_row(name, clip))
     return f'{name}: {summary(clip.answer)}.'
 
-# %% ../../nbs/language/19_app.ipynb #edc70824
+# %% ../../nbs/language/19_app.ipynb #67eb3e24
 @patch
 def _result(self:LanguageApp):
     "What is shown of a clip."
@@ -403,7 +405,7 @@ def _result(self:LanguageApp):
     self.speaker = Text(description='Speaker', placeholder='a name')
     self.keep = PushButton(self.keep_it, label='Keep the clip')
     where = f'It goes into <code>{html.escape(str(self.folder))}</code> on this computer, for 18_your_voice to learn from. Nothing leaves the machine.'
-    self.form = VBox([_row(self.truth, self.speaker), self.keep, HTML(f'<p class="mlc-quiet">{where}</p>')], _dom_classes=['mlc-form'])
+    self.form = VBox([_row(self.truth, self.speaker, self.keep), HTML(f'<p class="mlc-quiet">{where}</p>')], _dom_classes=['mlc-form'])
     _hide(self.form)
     self.result = VBox([self.answer, self.player, self.segments, _row(self.explain, self.wrong), self.form, self.explanation])
     return self.result
