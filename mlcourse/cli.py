@@ -133,7 +133,6 @@ def demo_language(
 def demo_grader(
     folder:Path, # gets a figure, and the pretend YouTube
     n_videos:int=800,
-    epochs:int=8,
 )->str: # HTML
     "A grader, trained on a pretend YouTube, beside its baselines."
     from mlcourse.thumbnails.grader import ThumbnailGrader, compare
@@ -141,7 +140,7 @@ def demo_grader(
     from mlcourse.thumbnails.videos import label
     print(f'  drawing {n_videos} thumbnails of a pretend YouTube, then learning from them', flush=True)
     videos = label(pretend_youtube(n_videos, folder/'pretend_youtube'))
-    grader = ThumbnailGrader.fit(videos, width=96, epochs=epochs, batch_size=16, pretrained=False, bar=sys.stdout.isatty())
+    grader = ThumbnailGrader.fit(videos, width=96, bar=sys.stdout.isatty())
     scores = compare(videos, grader)
     best = best_possible_auc(videos[videos.split == 'valid'])
     for name, row in scores.iterrows(): print(f'  {name:18} AUC {row.auc:.2f} [{row.low:.2f}, {row.high:.2f}]')
