@@ -1,0 +1,147 @@
+"""The thumbnail app in a real browser: in JupyterLab, and as a page of Voila."""
+import numpy as np
+import pytest
+from PIL import Image
+
+from mlcourse.thumbnails.advice import sample_thumbnail
+
+APP = 'from mlcourse.thumbnails.app import ThumbnailApp\napp = ThumbnailApp()\napp'
+FIRST, SECOND = ('.mlc-drop >> nth=0 >> input[type=file]', '.mlc-drop >> nth=1 >> input[type=file]')
+ALL_EDITS = '.mlc-app .advice figure >> nth=1' # the sample has two faults with an edit each
+
+
+@pytest.fixture(scope='module')
+def pictures(tmp_path_factory):
+    "The sample, a copy that has no bars, one in another shape, and a file that is no picture."
+    folder = tmp_path_factory.mktemp('pictures')
+    image = Image.open(sample_thumbnail())
+    image.save(folder/'bread.jpg')
+    image.crop((0, 90, 1280, 630)).save(folder/'wide.png')
+    image.crop((0, 90, 540, 630)).save(folder/'square.webp')
+    (folder/'<b>notes.jpg').write_text('milk, eggs, bread')
+    return folder
+
+
+def choose(page, place, path):
+    "Choose a file, and wait for the sentence about it."
+    page.set_input_files(place, path)
+    page.wait_for_selector(f'.mlc-message:has-text("{path.name}"):not(:has-text("Reading"))')
+
+
+def headings(page): return page.locator('.mlc-app .advice h3').all_inner_texts()
+
+
+def test_advice_and_the_saved_report(open_app, pictures, kind, tmp_path):
+    "A picture's recommendations with their edits, a broken file, a good one after it, and a report that opens anywhere."
+    page = open_app(APP)
+    page.get_by_label('Title').fill('<script>alert("bread")</script> 面包')
+    page.get_by_label('Title').press('Enter')
+    choose(page, FIRST, pictures/'bread.jpg')
+    page.wait_for_selector(ALL_EDITS)
+    assert headings(page) == ['Bars', 'Too dark'] and '<script>alert("bread")</script> 面包' in page.inner_text('.advice h2')
+    choose(page, FIRST, pictures/'<b>notes.jpg')
+    assert page.inner_text('.mlc-wrong').startswith('<b>notes.jpg is not a picture') and headings(page) == ['Bars', 'Too dark']
+    choose(page, FIRST, pictures/'wide.png')
+    assert page.locator('.mlc-wrong').count() == 0 and headings(page) == ['Shape', 'Too dark']
+    with page.expect_download() as download: page.click('text=Save as one HTML file')
+    download.value.save_as(tmp_path/download.value.suggested_filename)
+    opens_alone(page.context, tmp_path/'thumbnail_advice.html')
+    if kind == 'lab':
+        page.click('.jp-Notebook .cm-content')
+        page.keyboard.press('Control+s')
+        page.wait_for_timeout(2000)
+        assert page.notebook.stat().st_size < 20_000
+
+
+def opens_alone(context, path):
+    "A saved report shows its pictures, asks for nothing else, and runs nothing."
+    page, asked = context.new_page(), []
+    page.on('request', lambda request: asked.append(request.url))
+    page.on('dialog', lambda dialog: pytest.fail(dialog.message))
+    page.goto(path.as_uri())
+    assert page.locator('h3').all_inner_texts() == ['Shape', 'Too dark'] and '面包' in page.inner_text('h2')
+    thumbs = page.locator('.thumb').evaluate_all('all => all.map(e => [getComputedStyle(e).backgroundImage.slice(0, 16), e.offsetWidth > 100])')
+    assert len(thumbs) == 2 + 2*6 and all(each == ['url("data:image/', True] for each in thumbs)
+    assert [url for url in asked if not url.startswith('data:')] == [path.as_uri()]
+    page.close()
+
+
+def test_two_to_compare(open_app, pictures):
+    "Side by side, in the order chosen, and back to one."
+    page = open_app(APP, share=True)
+    choose(page, SECOND, pictures/'wide.png')
+    assert 'Choose a thumbnail on the left first' in page.inner_text('.mlc-wrong')
+    page.set_input_files(FIRST, pictures/'wide.png')
+    page.set_input_files(FIRST, pictures/'bread.jpg') # at once: the last one counts
+    page.set_input_files(SECOND, pictures/'square.webp')
+    page.wait_for_selector('.advice summary:has-text("2. square.webp")')
+    page.wait_for_selector('.mlc-message:has-text("square.webp: ")')
+    assert page.locator('.advice summary').all_inner_texts() == ['1. bread.jpg', '2. square.webp']
+    assert page.locator('.mlc-wrong').count() == 0
+    bars, = [row for row in page.locator('.advice tr').all_inner_texts() if row.startswith('Bars')]
+    assert bars.split('\t')[2] == 'fine' and float(bars.split('\t')[1]) > 0.5
+    page.click('text=Without the second')
+    page.wait_for_selector('.advice summary', state='detached')
+    assert headings(page) == ['Bars', 'Too dark']
+
+
+def test_limit(open_app, tmp_path):
+    "A large picture arrives, and one over the limit is refused before it is sent."
+    page = open_app(APP, share=True)
+    with open(tmp_path/'huge.png', 'wb') as file: file.truncate(21_000_000)
+    choose(page, FIRST, tmp_path/'huge.png')
+    assert 'huge.png has 21 MB, and the limit is 20 MB' in page.inner_text('.mlc-wrong')
+    noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1800, 3200, 3), np.uint8))
+    noise.save(tmp_path/'noise.png')
+    assert 12e6 < (tmp_path/'noise.png').stat().st_size < 20e6 # more than the server takes in one message
+    choose(page, FIRST, tmp_path/'noise.png')
+    assert page.locator('.mlc-wrong').count() == 0 and 'Heavy file' in headings(page)
+
+
+def test_a_grader_that_is_none(open_app, tmp_path):
+    page = open_app(APP, share=True)
+    page.get_by_label('Grader').fill(str(tmp_path/'absent.safetensors'))
+    page.click('text=Use it')
+    page.wait_for_selector('.mlc-wrong:has-text("There is no weights file at")')
+    page.get_by_label('Grader').fill('')
+    page.click('text=Use it')
+    page.wait_for_selector('text=No grader is used.')
+
+
+def test_keyboard_only(open_app, kind):
+    "From the top of the app to a saved report, with Tab, Space, Enter and letters."
+    page = open_app(APP)
+    page.wait_for_selector(FIRST, state='attached')
+    page.focus(FIRST)
+    with page.expect_file_chooser() as chooser: page.keyboard.press('Space')
+    chooser.value.set_files([])
+
+    def tab_to(text, most=1):
+        for _ in range(most):
+            page.keyboard.press('Tab')
+            if text in page.evaluate('document.activeElement.innerText + (document.activeElement.labels?.[0]?.innerText ?? "")'): return
+        raise AssertionError(f'Tab does not reach {text}')
+    tab_to('Compare with')
+    tab_to('Title')
+    page.keyboard.type('abc x') # letters that are commands of JupyterLab
+    tab_to('Try the sample')
+    page.keyboard.press('Enter')
+    page.wait_for_selector(ALL_EDITS)
+    assert page.inner_text('.advice h2') == 'abc x'
+    tab_to('Grader'); tab_to('Use it'); tab_to('Save as one HTML file')
+    with page.expect_download(): page.keyboard.press('Enter')
+    if kind == 'lab': assert page.locator('.jp-Cell').count() <= 2
+
+
+def test_labels_and_a_narrow_screen(open_app, pictures):
+    "400 pixels are enough, and everything that can be used or seen has a name."
+    page = open_app(APP, share=True, width=400, height=900)
+    choose(page, FIRST, pictures/'bread.jpg')
+    choose(page, SECOND, pictures/'square.webp')
+    app = page.locator('.mlc-app')
+    wide = app.evaluate('''app => [...app.querySelectorAll('*')].filter(e => e.checkVisibility() &&
+                           e.getBoundingClientRect().right > app.getBoundingClientRect().right + 1).map(e => e.outerHTML.slice(0, 200))''')
+    assert not wide
+    nameless = app.evaluate('''app => [...app.querySelectorAll('button, input, [role=img], img')].filter(e =>
+                               !(e.ariaLabel || e.innerText || e.alt || e.labels?.[0]?.innerText)).map(e => e.outerHTML.slice(0, 200))''')
+    assert not nameless
