@@ -125,6 +125,15 @@ def test_words_on_the_picture_are_a_strangers_too():
     assert '<script' not in advise(image).to_html(page=True)
 
 
+def test_a_page_of_text_gets_its_edits_or_a_reason():
+    image = Image.new('RGB', (640, 360), (30, 60, 90))
+    for i in range(9): ImageDraw.Draw(image).text((20, 10 + 38*i), f'line {i} of far too many words', fill='white', font=ImageFont.load_default(30 - i))
+    report = advise(image)
+    assert {'too many words', 'small text'} <= {item.name for item in report.recommendations}
+    for item in report.recommendations: assert item.preview or item.remark or item.name in ('blurred', 'small', 'heavy file')
+    assert report.to_html(page=True).isascii()
+
+
 def test_long_strips_are_quick():
     for size in ((20_000, 2), (2, 20_000), (3000, 100)):
         report = advise(Image.new('RGB', size, 'red'))

@@ -623,12 +623,12 @@ def pages(
     if len(shown) == 1: return f'<div class="pages">{sheet("home", "light")}{sheet("home", "dark")}</div>'
     return f'<div class="pages">{sheet("home", "light")}</div><div class="pages">{sheet("side", "light")}{sheet("side", "dark")}</div>'
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #1f86745a
+# %% ../../nbs/thumbnails/06_advice.ipynb #a975c3f4
 def _item_html(report, item, edits=True):
     grade, _, why = item.why.partition(': ')
     text = (f'<h3>{html.escape(item.name.capitalize())}</h3><p class="meter"><span class="bar"><i style="width:{item.severity:.0%}"></i></span>'
             f'severity {item.severity:.2f} of 1, {html.escape(item.property)}</p>')
-    text += f'<p>{html.escape(item.finding)}</p><p class="fix">{html.escape(item.fix)}</p><p class="why"><b>{html.escape(grade)}:</b> {html.escape(why)}</p>'
+    text += f'<p>{html.escape(item.finding)}</p><p class="fix">{html.escape(item.fix)}</p><p class="why"><strong>{html.escape(grade)}:</strong> {html.escape(why)}</p>'
     if not edits: return f'<li>{text}</li>'
     text += ''.join(f'<p class="remark">{html.escape(part)}</p>' for part in (item.remark, report.grader_says(item)) if part)
     if item.preview:

@@ -95,12 +95,14 @@ def about_grader(
     asked = 'It beat its baselines, so it is asked about edits, too.' if beats_baselines(grader) else 'Its card does not show that it beats its baselines, so it is not asked about edits.'
     return f'{grader}. {asked}'
 
-# %% ../../nbs/thumbnails/07_app.ipynb #48e5d02a
+# %% ../../nbs/thumbnails/07_app.ipynb #5491c464
 MAX_MB = 20 # a photograph at full size; YouTube itself takes no more than 2 MB everywhere
 LOOK = '''<style>
 .mlc-two { display: grid !important; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px; margin: 12px 0 4px; overflow: visible !important }
-.mlc-two > * { margin: 0; width: auto } .mlc-actions { flex-flow: row wrap; gap: 8px 16px; margin-top: 8px; align-items: center; overflow: visible !important }
+.mlc-two > * { margin: 0; width: auto } .mlc-app .mlc-two > :last-child .mlc-button { background: transparent; color: inherit }
+ .mlc-actions { flex-flow: row wrap; gap: 8px 16px; margin-top: 8px; align-items: center; overflow: visible !important }
 .mlc-app .mlc-grow { flex: 1 1 260px; max-width: 100% } .mlc-app .mlc-grow input { width: 100%; flex: 1 1 120px }
+.mlc-app .mlc-grow > label { width: 52px; flex: none; text-align: left } .mlc-two ~ .mlc-actions .mlc-button { min-width: 136px } .mlc-result > .mlc-actions { margin-top: 24px }
 .mlc-app .advice { --accent: var(--mlc-accent); --line: var(--mlc-line); --quiet: var(--jp-ui-font-color2, #5b6169);
   padding: 8px 0 0; max-width: none; background: none; color: inherit; font: inherit }
 .mlc-app .advice h2 { font-size: 22px; margin: 12px 0 } .mlc-app .advice h3 { font-size: 18px; margin: 0 0 2px }
@@ -108,7 +110,7 @@ LOOK = '''<style>
 INTRO = LOOK + ('<h1>What to mend in a thumbnail</h1><p>Choose one, or two to compare. You see what was found, why it may matter, and how it would look mended. '
                 '<span class="mlc-quiet">Nothing leaves this computer, and nobody promises clicks.</span></p>')
 
-# %% ../../nbs/thumbnails/07_app.ipynb #a46493aa
+# %% ../../nbs/thumbnails/07_app.ipynb #2d6f1019
 def _row(*widgets, kind='mlc-actions'): return Box(widgets, _dom_classes=[kind])
 
 def _hide(widget, hidden=True): widget.layout.display = 'none' if hidden else None
@@ -123,11 +125,11 @@ class ThumbnailApp(VBox):
         self.shown = HTML()
         self.save = SaveButton(self.page, 'thumbnail_advice.html', label='Save as one HTML file')
         self.alone = PushButton(self.forget_second, label='Without the second')
-        self.result = VBox([_row(self.save, self.alone), self.shown])
+        self.result = VBox([_row(self.save, self.alone), self.shown], _dom_classes=['mlc-result'])
         super().__init__([HTML(INTRO), *self._inputs(str(grader or '')), self.result], _dom_classes=['mlc-app'])
         _hide(self.result)
 
-# %% ../../nbs/thumbnails/07_app.ipynb #e82fd25f
+# %% ../../nbs/thumbnails/07_app.ipynb #f168c3ac
 @patch
 def _inputs(self:ThumbnailApp, path:str):
     "Pictures, a title, a grader."
@@ -138,7 +140,7 @@ def _inputs(self:ThumbnailApp, path:str):
     self.title.observe(lambda change: self.retitle(), 'value')
     self.path = Text(path, description='Grader', placeholder='my_grader.safetensors, if you have one', _dom_classes=['mlc-grow'])
     self.use = PushButton(self.use_grader, label='Use it')
-    return _row(self.first, self.second, kind='mlc-two'), _row(self.sample), _row(self.title), _row(self.path, self.use)
+    return _row(self.first, self.second, kind='mlc-two'), _row(self.title, self.sample), _row(self.path, self.use)
 
 # %% ../../nbs/thumbnails/07_app.ipynb #928d1731
 @patch
