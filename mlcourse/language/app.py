@@ -8,14 +8,14 @@ __all__ = ['NAMES', 'COLUMNS_SHOWN', 'PLAY', 'LOOK', 'KEEP_S', 'INTRO', 'Clip', 
            'segments_html', 'flac', 'Player', 'tried_row', 'tried_table', 'tried_html', 'UnusableName',
            'speaker_folder', 'keep_clip', 'explain_html', 'LanguageApp']
 
-# %% ../../nbs/language/19_app.ipynb #2009bba2
-import hashlib, html, io, re
+# %% ../../nbs/language/19_app.ipynb #a0cc4860
+import gc, hashlib, html, io, re
 from base64 import b64encode
 from dataclasses import dataclass
 from pathlib import Path
 
 import anywidget, matplotlib, numpy as np, pandas as pd, soundfile
-from ipywidgets import HTML, Box, Dropdown, Text, VBox
+from ipywidgets import HTML, Dropdown, Text, VBox
 from traitlets import Bytes, Float, Unicode
 
 from ..core import atomic_path
@@ -23,7 +23,7 @@ from .audio import SAMPLE_RATE, UnreadableClip, load
 from .clips import example_clips
 from .detector import MAX_SECONDS, Answer, LanguageDetector, sounding, speaking
 from .spectrogram import F_MAX, F_MIN, hz_to_mel, log_mel
-from ..widgets import BRIDGE, ONE_AT_A_TIME, STYLE, PushButton, Recorder, SaveButton, Upload
+from ..widgets import BRIDGE, ONE_AT_A_TIME, STYLE, PushButton, Recorder, SaveButton, Upload, hide, row
 
 # %% ../../nbs/language/19_app.ipynb #ea25d64c
 @dataclass
@@ -244,7 +244,7 @@ LOOK = '''
 .mlc-mel > .mlc-gutter { top: auto; transform: translateY(50%) }
 '''
 
-# %% ../../nbs/language/19_app.ipynb #064743a2
+# %% ../../nbs/language/19_app.ipynb #5a246a81
 LOOK += '''
 .mlc-lane > .mlc-pause { background: var(--jp-layout-color0, #fff); opacity: .78 }
 .mlc-speech { height: 16px; margin-top: 4px } .mlc-lane > .mlc-said { top: 5px; bottom: 5px; border-radius: 3px; background: var(--mlc-accent) }
@@ -252,12 +252,11 @@ LOOK += '''
 .mlc-stretch.mlc-unsure { border-style: dashed; border-color: var(--jp-ui-font-color2, #5b6169); font-weight: 400 }
 .mlc-ticks { position: relative; height: 20px; margin-top: 4px; color: var(--jp-ui-font-color2, #5b6169) } .mlc-ticks span { position: absolute; transform: translateX(-50%) } .mlc-ticks span:first-child { transform: none }
 .mlc-cursor { position: absolute; top: 0; bottom: 24px; width: 2px; margin-left: -1px; background: #e69f00; pointer-events: none }
-.mlc-actions { flex-flow: row wrap; gap: 8px 12px; margin-top: 12px; align-items: center }
 .mlc-form { border-left: 3px solid var(--mlc-accent); padding: 4px 0 4px 16px; margin-top: 12px }
 .mlc-form .mlc-actions { margin: 4px 0 8px }
 .mlc-explained { margin-top: 20px; max-width: 640px }
 body[data-voila] .mlc-app { margin: 0 auto }
-@media (max-width: 520px) { .mlc-word { font-size: 36px } .mlc-plot { margin-left: 56px } .mlc-mel { height: 120px } }
+@media (max-width: 520px) { .mlc-word { font-size: 36px } .mlc-plot { margin-left: 62px } .mlc-mel { height: 120px } }
 '''
 
 class Player(anywidget.AnyWidget):
@@ -326,7 +325,7 @@ def keep_clip(
     clip.truth, clip.kept = language, path
     return path
 
-# %% ../../nbs/language/19_app.ipynb #608e7c5b
+# %% ../../nbs/language/19_app.ipynb #576c49e1
 def explain_html(
     detector, # a `LanguageDetector`
     clip, # a `Clip`
@@ -338,19 +337,17 @@ def explain_html(
         figure.set_size_inches(6.4, 4.6) # its text stays readable when a phone halves it
         file = io.BytesIO()
         figure.savefig(file, format='png', dpi=150)
-    finally: plt.close(figure)
+    finally:
+        figure.clear(); plt.close(figure)
+        del figure; gc.collect() # its parts refer to each other, and would stay until Python's next large clean-up
     return (f'<img class="mlc-explained" alt="Waveform, spectrogram and evidence over time for {html.escape(clip.name)}" '
             f'src="data:image/png;base64,{b64encode(file.getvalue()).decode()}"><p class="mlc-quiet">The spectrogram is coloured where a moment speaks for a language. '
             'Below is how much the score would fall if that moment were covered. It looks at the first 10 s.</p>')
 
-# %% ../../nbs/language/19_app.ipynb #0c04ced4
-KEEP_S = 600 # seconds of sound to remember
+# %% ../../nbs/language/19_app.ipynb #9e591cf0
+KEEP_S = 300 # seconds of sound to remember
 INTRO = ('<h1>Which language is it?</h1><p>English or Mandarin: upload a clip, say something, or try an example. '
          '<span class="mlc-quiet">Nothing leaves this computer.</span></p>')
-
-def _row(*widgets, kind='mlc-actions'): return Box(widgets, _dom_classes=[kind])
-
-def _hide(widget, hidden=True): widget.layout.display = 'none' if hidden else None
 
 class LanguageApp(VBox):
     "The app: show it as the last line of a cell."
@@ -361,9 +358,9 @@ class LanguageApp(VBox):
         self.detector, self.folder, self.rows, self.clips, self.clip = LanguageDetector.load(weights), Path(folder).resolve(), [], {}, None
         self.detector.predict(example_clips().path[0]) # the first time takes longer, so that nobody has to wait for it
         super().__init__([HTML(INTRO), *self._inputs(), self._result(), self._list()], _dom_classes=['mlc-app'])
-        _hide(self.result); _hide(self.listed)
+        hide(self.result); hide(self.listed)
 
-# %% ../../nbs/language/19_app.ipynb #e4627c22
+# %% ../../nbs/language/19_app.ipynb #72a379ff
 from fastcore.basics import patch
 
 @patch
@@ -372,10 +369,10 @@ def _inputs(self:LanguageApp):
     examples = example_clips()
     self.upload = Upload(self.hear, label='Choose clips', accept='audio/*,video/*', multiple=True)
     self.recorder = Recorder(self.hear, label='Record')
-    self.example = Dropdown(options=[(f'Example {i}', row) for i, row in enumerate(examples[['path', 'language']].to_dict('records'), 1)], description='or')
+    self.example = Dropdown(options=[(f'Example {i}', row) for i, row in enumerate(examples[['path', 'language']].to_dict('records'), 1)], description='or hear')
     def hear_example(): return self.hear(self.example.label, self.example.value['path'], self.example.value['language'])
     self.try_example = PushButton(hear_example, label='Try it')
-    return self.upload, _row(self.recorder, self.example, self.try_example)
+    return self.upload, row(self.recorder), row(self.example, self.try_example)
 
 @patch
 def hear(self:LanguageApp,
@@ -383,6 +380,7 @@ def hear(self:LanguageApp,
     truth:str=None, # the true language, where it is known
 )->str: # a sentence
     "Hear a clip, show it, and note it in the table."
+    for way in (self.upload, self.recorder, self.try_example): way.message, way.wrong = '', False
     try: clip = hear_clip(self.detector, name, source)
     except (ValueError, OSError) as error:
         self.note(tried_row(name, error=str(error)))
@@ -394,20 +392,20 @@ def hear(self:LanguageApp,
     self.note(tried_row(name, clip))
     return f'{name}: {summary(clip.answer)}.'
 
-# %% ../../nbs/language/19_app.ipynb #67eb3e24
+# %% ../../nbs/language/19_app.ipynb #e0666c54
 @patch
 def _result(self:LanguageApp):
     "What is shown of a clip."
     self.answer, self.player, self.segments, self.explanation = HTML(), Player(), HTML(), HTML()
     self.explain = PushButton(self.explain_clip, label='Explain')
-    self.wrong = PushButton(lambda: _hide(self.form, self.form.layout.display is None), label='That was wrong')
+    self.wrong = PushButton(lambda: hide(self.form, self.form.layout.display is None), label='That was wrong')
     self.truth = Dropdown(options=[(name_of(l), l) for l in [*self.detector.languages, 'neither']], description='It is')
     self.speaker = Text(description='Speaker', placeholder='a name')
     self.keep = PushButton(self.keep_it, label='Keep the clip')
     where = f'It goes into <code>{html.escape(str(self.folder))}</code> on this computer, for 18_your_voice to learn from. Nothing leaves the machine.'
-    self.form = VBox([_row(self.truth, self.speaker, self.keep), HTML(f'<p class="mlc-quiet">{where}</p>')], _dom_classes=['mlc-form'])
-    _hide(self.form)
-    self.result = VBox([self.answer, self.player, self.segments, _row(self.explain, self.wrong), self.form, self.explanation])
+    self.form = VBox([row(self.truth, self.speaker, self.keep), HTML(f'<p class="mlc-quiet">{where}</p>')], _dom_classes=['mlc-form'])
+    hide(self.form)
+    self.result = VBox([self.answer, self.player, self.segments, row(self.explain, self.wrong), self.form, self.explanation])
     return self.result
 
 @patch
@@ -416,7 +414,7 @@ def show(self:LanguageApp, clip):
     self.clip = clip
     self.answer.value, self.segments.value, self.explanation.value = answer_html(clip.answer), segments_html(clip.answer), ''
     for button in (self.explain, self.wrong, self.keep): button.message = ''
-    _hide(self.form); _hide(self.result, False)
+    hide(self.form); hide(self.result, False)
     with self.player.hold_sync(): # all in one message
         self.player.sound, self.player.seconds = flac(clip.samples), clip.seconds
         self.player.picture = picture_html(clip, self.detector.window_s)
@@ -437,7 +435,7 @@ def keep_it(self:LanguageApp)->str: # a sentence
     self.tell()
     return said
 
-# %% ../../nbs/language/19_app.ipynb #d91a0158
+# %% ../../nbs/language/19_app.ipynb #f127d940
 @patch
 def _list(self:LanguageApp):
     "The clips tried."
@@ -445,7 +443,7 @@ def _list(self:LanguageApp):
     self.chosen = Dropdown(description='Show again')
     self.chosen.observe(lambda change: self.back_to(change['new']), 'value')
     self.save = SaveButton(self.csv, 'clips_tried.csv', label='Save as CSV')
-    self.listed = VBox([HTML('<h2>Clips tried</h2>'), self.tried, _row(self.chosen, self.save)])
+    self.listed = VBox([HTML('<h2>Clips tried</h2>'), self.tried, row(self.chosen, self.save)])
     return self.listed
 
 @patch
@@ -469,8 +467,8 @@ def note(self:LanguageApp, row:dict):
 def tell(self:LanguageApp):
     "Show the table and the list of clips as they are now."
     self.tried.value = tried_html(tried_table(self.rows, self.detector.languages))
-    _hide(self.listed, False)
+    hide(self.listed, False)
     options = [(f'{n+1}. {clip.name}', n) for n, clip in reversed(self.clips.items())]
     if self.chosen.options != tuple(options): self.chosen.options = options # which chooses none
     self.chosen.value = next((n for n, clip in self.clips.items() if clip is self.clip), None)
-    _hide(self.chosen, not options)
+    hide(self.chosen, not options)

@@ -1,0 +1,109 @@
+"""How long the language app takes from upload to answer, where the time goes, and what a hundred uploads do to the memory.
+
+    python benchmarks/app_speed.py [--uploads 100]
+
+Twenty clips of 5 s, one after the other, after a first one that does not count: the median, and the slowest. The first rows are Python's part,
+without a browser. The last is the whole way in Chromium and Voila, from the moment a file is given to the page to the moment its pictures
+are there (left out where there is no Chromium). Then the memory of a process that answers a hundred uploads, each with its pictures, and
+explains the last of them twenty times. Results are kept in app_speed.csv, which 19_app shows.
+"""
+import argparse, gc, os, sys, tempfile, time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import psutil
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tests'))
+from conftest import CHROMIUM, FLAGS, Server
+from bad_clips import encode
+from mlcourse.language.app import LanguageApp, answer_html, flac, hear_clip, picture_html
+from mlcourse.language.audio import SAMPLE_RATE, load
+from mlcourse.language.clips import example_clips
+
+HERE = Path(__file__).resolve().parent
+
+
+def five_seconds(n):
+    "`n` different WAV files of 5 s, from the shipped clips."
+    voices = [np.concatenate([load(p) for p in example_clips().path])]*2
+    whole = np.concatenate(voices)
+    starts = np.linspace(0, len(whole)-5*SAMPLE_RATE, n).astype(int)
+    return [encode(whole[s:s+5*SAMPLE_RATE], 'wav') for s in starts]
+
+
+def python_part(app, files):
+    "Seconds for each step of an upload, without a browser."
+    rows = []
+    for i, data in enumerate(files):
+        marks = [time.perf_counter()]
+        samples = load(data); marks.append(time.perf_counter())
+        clip = hear_clip(app.detector, 'clip', (samples, SAMPLE_RATE)); marks.append(time.perf_counter())
+        answer_html(clip.answer), picture_html(clip), flac(clip.samples); marks.append(time.perf_counter())
+        app.hear(f'clip {i}', data); marks.append(time.perf_counter())
+        rows.append(np.diff(marks))
+    return dict(zip(['decode', 'find the language', 'draw the pictures', "all of Python's part"], np.array(rows).T))
+
+
+def whole_way(files, kind='voila'):
+    "Seconds from giving a file to the page to the new answer on it."
+    from playwright.sync_api import sync_playwright
+    with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
+        server = Server(kind, Path(folder))
+        try:
+            page = browser.new_page()
+            page.set_default_timeout(120_000)
+            notebook = server.add('from mlcourse.language.app import LanguageApp\nLanguageApp()')
+            page.goto(f'{server.url}voila/render/{notebook.name}')
+            page.wait_for_selector('input[type=file]', state='attached')
+            took = []
+            for i, data in enumerate(files):
+                path = Path(folder)/f'clip-{i}.wav'
+                path.write_bytes(data)
+                start = time.perf_counter()
+                page.set_input_files('input[type=file]', path)
+                page.wait_for_selector(f'.mlc-plot[aria-label*="clip-{i}.wav"]', state='attached')
+                took.append(time.perf_counter()-start)
+            return np.array(took)
+        finally: server.close(); browser.close()
+
+
+def megabytes():
+    gc.collect()
+    return psutil.Process().memory_info().rss/1e6
+
+
+def memory(app, files, uploads):
+    "Megabytes of this process after every tenth upload, then after every explanation."
+    used, explained = {}, []
+    for n in range(1, uploads+1):
+        app.upload._receive(dict(view='1', name=f'clip {n}.wav', first=True, start=True, last=True, size=0), [files[n % len(files)]])
+        if n % 10 == 0: used[n] = megabytes()
+    for _ in range(uploads//5):
+        app.explain.press()
+        explained.append(megabytes())
+    return used, explained
+
+
+def main():
+    parser = argparse.ArgumentParser(description='From upload to answer, and memory.')
+    parser.add_argument('--uploads', type=int, default=100)
+    args = parser.parse_args()
+    files = five_seconds(21)
+    app = LanguageApp(folder=tempfile.mkdtemp())
+    times = {name: values[1:] for name, values in python_part(app, files).items()}
+    if CHROMIUM: times['in the browser, all of it'] = whole_way(files)[1:]
+    table = pd.DataFrame([{'what': name, 'unit': 's', 'median': np.median(v), 'most': v.max()} for name, v in times.items()])
+    used, explained = memory(LanguageApp(folder=tempfile.mkdtemp()), files, args.uploads)
+    grown = used[args.uploads]-used[10]
+    table.loc[len(table)] = [f'memory after upload {args.uploads}, above that after upload 10', 'MB', grown, max(used.values())-used[10]]
+    table.loc[len(table)] = [f'memory after explanation {len(explained)}, above that after the second', 'MB', explained[-1]-explained[1], max(explained)-explained[1]]
+    table = table.round(3)
+    table.to_csv(HERE/'app_speed.csv', index=False)
+    print(table.to_string(index=False))
+    print(f'{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}')
+    return int(grown > 50)
+
+
+if __name__ == '__main__': sys.exit(main())
