@@ -1,8 +1,8 @@
-"""Was it recurrence? Train five networks, each with one thing more than the last, and test them on unheard corpora.
+"""Was it recurrence? Train networks, each with one thing more than the last, and test them on unheard corpora.
 
     python benchmarks/language_ablation.py SPEECH_FOLDER      # half an hour on two cores
 
-SPEECH_FOLDER holds train_*.parquet, dev.parquet, and teacher.npz from data/teach.py. Every network sees the same number
+SPEECH_FOLDER holds train_*.parquet, dev.parquet, and what data/teach.py makes of them. Every network sees the same number
 of windows, three times with another seed. Prints a table and keeps it as language_ablation.csv, which
 nbs/language/16_model.ipynb shows; what is done is kept as it goes, and a run that was stopped goes on.
 """
@@ -13,42 +13,50 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import torch
-from mlcourse.core import atomic_path, set_seed, write_csv
+from mlcourse.core import atomic_path, load_weights, set_seed, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, format_interval
 from mlcourse.language.audio import SAMPLE_RATE, load
-from mlcourse.language.model import LanguageNet, Phrases, fit_network, held_out
+from mlcourse.language.model import BorrowedEar, LanguageNet, OwnEar, Phrases, fit_judges, fit_network, held_out
 from mlcourse.language.spectrogram import log_mel
 
 HERE = Path(__file__).resolve().parent
 SYNTHETIC = ['kokoro', 'kokoro-voices']
 SHARES = {'kokoro': 0.22, 'kokoro-voices': 0.30}
 SEEDS, SECONDS = (0, 1, 2), (1, 3)
-RUN = dict(epochs=3, learning_rate=2e-3, average=0.98)
-WINDOWS = 6400 # an epoch
-# network -> (recurrent, with synthetic voices, in disguise, with the teacher)
-STEPS = {'CNN': (False, False, False, False), 'CRNN': (True, False, False, False), '+ synthetic voices': (True, True, False, False),
-         '+ conditions': (True, True, True, False), '+ teacher': (True, True, True, True)}
+RUN = dict(epochs=3, average=0.98)
+WINDOWS = 3200 # an epoch
+# network -> (ear, with synthetic voices, in disguise, with the teacher)
+STEPS = {'CNN': ('neighbourhood', False, False, False), 'CRNN': ('recurrent', False, False, False),
+         '+ synthetic voices': ('recurrent', True, False, False), '+ conditions': ('recurrent', True, True, False),
+         '+ teacher': ('recurrent', True, True, True), 'borrowed ear': ('borrowed', True, True, True)}
 
 
 def read_training(folder):
     """The rows that shipped weights may hear, their sounds, and the teacher's hints."""
     clips = pd.concat([pd.read_parquet(table) for table in sorted(folder.glob('train_*.parquet'))], ignore_index=True)
-    clips = clips[clips['may_ship'] & ~held_out(clips)]
     teacher = np.load(folder/'teacher.npz')
-    clips = clips.merge(pd.DataFrame({'clip': teacher['clip'], 'first_moment': teacher['first_moment']}), on='clip')
+    if list(clips['clip']) != list(teacher['clip']): raise SystemExit('teacher.npz is about other tables; run data/teach.py again.')
+    clips = clips.assign(first_moment=teacher['first_moment'])[clips['may_ship'] & ~held_out(clips)]
     sounds = [(load(audio)*32767).astype(np.int16) for audio in clips['audio']]
     return clips.drop(columns='audio'), sounds, teacher['hints']
 
 
-def train(clips, sounds, hints, recurrent, synthetic, augmented, taught, seed, workers):
-    """One network."""
+def new_net(ear, folder):
+    """An untrained network; a borrowed ear is filled."""
+    if ear != 'borrowed': return LanguageNet(ear=OwnEar(recurrent=ear == 'recurrent'))
+    net = LanguageNet(ear=BorrowedEar())
+    net.load_state_dict({name: torch.from_numpy(values) for name, values in load_weights(folder/'ear.safetensors')[0].items()})
+    return net
+
+
+def train(clips, sounds, hints, net, synthetic, augmented, taught, seed, workers):
+    """Train `net` in place; a student's judges are fitted anew at the end."""
     rows = np.flatnonzero(synthetic | ~clips['corpus'].isin(SYNTHETIC))
-    set_seed(seed)
-    net = LanguageNet(recurrent=recurrent)
     part = clips.iloc[rows], [sounds[row] for row in rows]
     windows = Phrases(*part, ['en', 'zh'], WINDOWS, seed=1000*seed, shares=SHARES, augmented=augmented, hints=hints if taught else None)
     few = Phrases(*part, ['en', 'zh'], 64, seed=1000*seed+999, augmented=False)
-    fit_network(net, windows, few, workers=workers, bfloat16=True, **RUN)
+    fit_network(net, windows, few, learning_rate=3e-4 if isinstance(net.ear, BorrowedEar) else 2e-3, workers=workers, bfloat16=True, **RUN)
+    if taught: fit_judges(net, Phrases(*part, ['en', 'zh'], 2000, seed=1000*seed+500, shares=SHARES), workers=workers)
     return net.eval()
 
 
@@ -74,7 +82,7 @@ def summary(scores, truth, speakers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('folder', type=Path, help='holds train_*.parquet, dev.parquet and teacher.npz')
+    parser.add_argument('folder', type=Path, help='holds train_*.parquet, dev.parquet, teacher.npz and ear.safetensors')
     parser.add_argument('--workers', type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -85,7 +93,8 @@ def main():
     for name, what in STEPS.items():
         for seed in SEEDS:
             if any(row['network'] == name and row['seed'] == seed for row in done): continue
-            net = train(*training, *what, seed, args.workers)
+            set_seed(seed)
+            net = train(*training, new_net(what[0], args.folder), *what[1:], seed, args.workers)
             done += [dict(network=name, seed=seed, seconds=s, leaning=leanings(net, recordings, s)) for s in SECONDS]
             with atomic_path(kept) as path: pd.DataFrame(done).to_pickle(path)
             print(f'{name}, seed {seed}: {time.perf_counter()-start:.0f} s so far', flush=True)

