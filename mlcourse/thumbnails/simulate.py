@@ -5,9 +5,9 @@
 # %% auto #0
 __all__ = ['QUALITIES', 'WHOLE', 'SIZE', 'CANVAS', 'STYLES', 'SKIN', 'HAIR', 'AGES', 'MEAN_LOG_VIEWS', 'WORDS', 'NAMES',
            'LETTERS', 'OBSERVED', 'quality', 'appeal', 'channel_look', 'measure', 'draw_thumbnail', 'deal', 'age_term',
-           'ImpossibleWorld', 'pretend_table', 'pretend_youtube', 'best_possible_auc']
+           'ImpossibleWorld', 'pretend_table', 'pretend_youtube', 'best_possible_auc', 'best_auc', 'power']
 
-# %% ../../nbs/thumbnails/03_simulate.ipynb #bddbe957
+# %% ../../nbs/thumbnails/03_simulate.ipynb #7be42b67
 import colorsys
 from functools import lru_cache
 from pathlib import Path
@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFont
-from scipy.stats import norm
+from scipy.stats import binomtest, norm
 
 from ..core import atomic_path, write_csv
 from ..evaluation import auc
@@ -193,7 +193,7 @@ def age_term(
     def falling(t): return np.log10(np.log1p(t / 10) / (t / 10))
     return falling(np.asarray(age_days)) - falling(np.geomspace(*AGES, 1000)).mean()
 
-# %% ../../nbs/thumbnails/03_simulate.ipynb #d4990b54
+# %% ../../nbs/thumbnails/03_simulate.ipynb #3c73c740
 class ImpossibleWorld(ValueError):
     "The settings of a pretend YouTube contradict one another."
 
@@ -202,10 +202,12 @@ def _check(n_videos, n_channels, image_share, subscriber_share):
     if n_videos < 1: raise ImpossibleWorld(f'A pretend YouTube needs at least one video, not {n_videos}.')
     if not 1 <= n_channels <= n_videos:
         raise ImpossibleWorld(f'{n_videos} videos cannot belong to {n_channels} channels: choose from 1 to {n_videos}.')
-    if min(image_share, subscriber_share) < 0 or image_share + subscriber_share > 1:
+    if not (image_share >= 0 and subscriber_share >= 0 and image_share + subscriber_share <= 1):
         raise ImpossibleWorld(f'image_share {image_share} and subscriber_share {subscriber_share} must be 0 or more, and together at most 1.')
 
-# %% ../../nbs/thumbnails/03_simulate.ipynb #07d6180b
+# %% ../../nbs/thumbnails/03_simulate.ipynb #d87884a7
+def _subscriber_share(share, image_share): return max(0, min(0.35, 1 - image_share)) if share is None else share
+
 MEAN_LOG_VIEWS = 2   # log10 of views per day: half the videos reach 100 a day
 def _terms(qualities, log_subscribers, age_days, image_share, subscriber_share, age_trap, rng):
     "The four parts of log10 views per day, one column each. `log_subscribers` has mean 0 and spread 1."
@@ -248,17 +250,17 @@ def _videos(channel, channels, text, rng):
         width=SIZE[0], height=SIZE[1], image=[f'images/{id}.jpg' for id in ids], status='ok'))
     return table, age_days, of.log_subscribers.to_numpy()
 
-# %% ../../nbs/thumbnails/03_simulate.ipynb #623851e3
+# %% ../../nbs/thumbnails/03_simulate.ipynb #4382f499
 def pretend_table(
     n_videos:int=2000,
     image_share:float=0.3,       # share of the variance of log10 views per day, age aside, that comes from the image: 0 to 1
     age_trap:bool=True,          # True: views per day falls with age, as on the real site. False: age says nothing
     n_channels:int=None,         # one channel to ten videos when None
     seed:int=0,                  # the same settings and seed give the same world
-    subscriber_share:float=0.35, # likewise, from the channel's subscribers; the rest is luck
+    subscriber_share:float=None, # likewise, from the channel's subscribers: 0.35, or what the image leaves; the rest is luck
 )->pd.DataFrame:                 # a videos table, then `true_text`, the qualities, and the terms whose sum is log10 views per day
     "A pretend YouTube without its pictures. Raises `ImpossibleWorld` when the settings contradict one another."
-    n_channels = n_channels or max(1, n_videos // 10)
+    n_channels, subscriber_share = n_channels or max(1, n_videos // 10), _subscriber_share(subscriber_share, image_share)
     _check(n_videos, n_channels, image_share, subscriber_share)
     rng = np.random.default_rng([seed, 0])
     channels, channel = _channels(n_channels, rng), np.sort(np.arange(n_videos) % n_channels)
@@ -307,3 +309,46 @@ def best_possible_auc(
     "The AUC of the truth itself for more than `threshold` views per day, seen only through `terms`."
     days = (videos.observed_at - videos.published_at) / pd.Timedelta(days=1)
     return auc(videos.view_count / days > threshold, videos[[f'true_{term}' for term in terms]].sum(axis=1))
+
+# %% ../../nbs/thumbnails/03_simulate.ipynb #afb632e5
+def best_auc(
+    sees=('image',),             # what one may look at: any of 'image', 'subscribers', 'age'
+    image_share:float=0.3,       # these three as in `pretend_table`
+    age_trap:bool=True,
+    subscriber_share:float=None,
+    threshold:float=100,         # views per day
+    n:int=100_000,               # videos to imagine; the answer is good to about 0.002
+    seed:int=0,
+)->float:
+    "The best AUC that anyone who sees `sees` can expect in such a world."
+    rng, subscriber_share = np.random.default_rng(seed), _subscriber_share(subscriber_share, image_share)
+    _check(n, 1, image_share, subscriber_share)
+    qualities = {name: quality(name, rng.uniform(size=n)) for name in QUALITIES}
+    ages = np.exp(rng.uniform(*np.log(AGES), n))
+    terms = _terms(pd.DataFrame(qualities), rng.normal(size=n), ages, image_share, subscriber_share, age_trap, rng)
+    return auc(MEAN_LOG_VIEWS + terms.sum(axis=1) > np.log10(threshold), terms[list(sees)].sum(axis=1))
+
+# %% ../../nbs/thumbnails/03_simulate.ipynb #5e0d7500
+def power(
+    n_videos:int,            # looked at; the judge learned from others
+    image_share:float,       # as in `pretend_table`, trap off
+    judge:float=0.9,         # correlation of the judge's score with the worth of the picture; 1 is perfect
+    yes_no:bool=False,       # look only at whether a video is above the middle, not at its views
+    subscriber_share:float=0.35,
+    worlds:int=300,          # to try
+    seed:int=0,
+)->tuple:                    # share of the worlds in which the image is seen to add to subscribers; low, high (95%)
+    "How often a test at 5% sees the effect of the image."
+    rng = np.random.default_rng(seed)
+    _check(n_videos, 1, image_share, subscriber_share)
+    worth, noise, followers, luck = rng.normal(size=(4, worlds, n_videos))
+    score = judge*worth + (1 - judge**2)**0.5*noise
+    views = image_share**0.5*worth + subscriber_share**0.5*followers + (1 - image_share - subscriber_share)**0.5*luck
+    if yes_no: views = (views > 0).astype(float)
+    def rest(x): # what a line on `followers` leaves, in each world
+        x, f = x - x.mean(1, keepdims=True), followers - followers.mean(1, keepdims=True)
+        return x - f*((x*f).sum(1) / (f*f).sum(1))[:, None]
+    a, b = rest(score), rest(views)
+    r = (a*b).sum(1) / ((a*a).sum(1)*(b*b).sum(1))**0.5
+    seen = (r*((n_videos - 3) / (1 - r**2))**0.5 > norm.ppf(0.975)).mean()
+    return float(seen), *map(float, binomtest(round(seen*worlds), worlds).proportion_ci(method='wilson'))
