@@ -8,6 +8,7 @@ nbs/language/16_model.ipynb shows; what is done is kept as it goes, and a run th
 """
 import argparse
 import time
+from copy import copy
 from pathlib import Path
 
 import numpy as np
@@ -18,13 +19,14 @@ from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, form
 from mlcourse.language.audio import SAMPLE_RATE, load
 from mlcourse.language.model import BorrowedEar, LanguageNet, OwnEar, Phrases, fit_judges, fit_network, held_out
 from mlcourse.language.spectrogram import log_mel
+from torch.utils.data import DataLoader
 
 HERE = Path(__file__).resolve().parent
 SYNTHETIC = ['kokoro', 'kokoro-voices']
 SHARES = {'kokoro': 0.22, 'kokoro-voices': 0.30}
 SEEDS, SECONDS = (0, 1, 2), (1, 3)
-RUN = dict(epochs=3, average=0.98)
-WINDOWS = 3200 # an epoch
+RUN = dict(epochs=2, average=0.98)
+WINDOWS = 4800 # drawn once, for all networks and seeds that train on the same speech
 # network -> (ear, with synthetic voices, in disguise, with the teacher)
 STEPS = {'CNN': ('neighbourhood', False, False, False), 'CRNN': ('recurrent', False, False, False),
          '+ synthetic voices': ('recurrent', True, False, False), '+ conditions': ('recurrent', True, True, False),
@@ -49,14 +51,32 @@ def new_net(ear, folder):
     return net
 
 
-def train(clips, sounds, hints, net, synthetic, augmented, taught, seed, workers):
-    """Train `net` in place; a student's judges are fitted anew at the end."""
+class Drawn:
+    """Windows, drawn once: a training set for several networks."""
+    def __init__(self, windows, workers):
+        loader = DataLoader(windows, None, num_workers=workers)
+        self.items, self.hints, self.seed = list(loader), windows.hints, 0
+    def without_hints(self):
+        other = copy(self)
+        other.items, other.hints = [item[:2] for item in self.items], None
+        return other
+    def __len__(self): return len(self.items)
+    def __getitem__(self, i): return self.items[i]
+
+
+def draw(clips, sounds, hints, synthetic, augmented, workers):
+    """Windows to train on, few to watch, and some to fit a student's judges to."""
     rows = np.flatnonzero(synthetic | ~clips['corpus'].isin(SYNTHETIC))
-    part = clips.iloc[rows], [sounds[row] for row in rows]
-    windows = Phrases(*part, ['en', 'zh'], WINDOWS, seed=1000*seed, shares=SHARES, augmented=augmented, hints=hints if taught else None)
-    few = Phrases(*part, ['en', 'zh'], 64, seed=1000*seed+999, augmented=False)
-    fit_network(net, windows, few, learning_rate=3e-4 if isinstance(net.ear, BorrowedEar) else 2e-3, workers=workers, bfloat16=True, **RUN)
-    if taught: fit_judges(net, Phrases(*part, ['en', 'zh'], 2000, seed=1000*seed+500, shares=SHARES), workers=workers)
+    part = clips.iloc[rows], [sounds[row] for row in rows], ['en', 'zh']
+    return [Drawn(Phrases(*part, n, seed=seed, shares=SHARES, augmented=hidden, hints=hints), workers)
+            for n, seed, hidden in ((WINDOWS, 0, augmented), (64, 999, False), (2000, 500, augmented))]
+
+
+def train(net, windows, taught):
+    """Train `net` in place; a student's judges are fitted anew at the end."""
+    learn, watch, judge = windows if taught else [part.without_hints() for part in windows]
+    fit_network(net, learn, watch, learning_rate=3e-4 if isinstance(net.ear, BorrowedEar) else 2e-3, bfloat16=True, **RUN)
+    if taught: fit_judges(net, judge)
     return net.eval()
 
 
@@ -90,11 +110,13 @@ def main():
     done = pd.read_pickle(kept).to_dict('records') if kept.exists() else []
     dev = pd.read_parquet(args.folder/'dev.parquet')
     recordings, training = [load(audio) for audio in dev['audio']], read_training(args.folder)
-    for name, what in STEPS.items():
+    drawn = {}
+    for name, (ear, *speech, taught) in STEPS.items():
         for seed in SEEDS:
             if any(row['network'] == name and row['seed'] == seed for row in done): continue
+            if tuple(speech) not in drawn: drawn = {tuple(speech): draw(*training, *speech, args.workers)} # the last ones make room
             set_seed(seed)
-            net = train(*training, new_net(what[0], args.folder), *what[1:], seed, args.workers)
+            net = train(new_net(ear, args.folder), drawn[tuple(speech)], taught)
             done += [dict(network=name, seed=seed, seconds=s, leaning=leanings(net, recordings, s)) for s in SECONDS]
             with atomic_path(kept) as path: pd.DataFrame(done).to_pickle(path)
             print(f'{name}, seed {seed}: {time.perf_counter()-start:.0f} s so far', flush=True)
