@@ -583,14 +583,14 @@ def to_dict(self:Report)->dict:
                 properties={name: None if value != value else value for name, value in self.properties.items()}, # only NaN differs from itself
                 recommendations=[{key: getattr(item, key) for key in keys} for item in self.recommendations])
 
-# %% ../../nbs/thumbnails/06_advice.ipynb #5cd1a050
+# %% ../../nbs/thumbnails/06_advice.ipynb #45ad2b3c
 STYLE = """<style>.advice{--accent:#0067a5;--line:#d5d9de;--quiet:#5b6169;font:16px/1.5 Inter,system-ui,sans-serif;max-width:760px;margin:0 auto;
 padding:16px;box-sizing:border-box;color:#1c2024;background:#fff}.advice *{box-sizing:border-box}.advice p{margin:0 0 6px}.advice ol{list-style:none;margin:20px 0 0;padding:0}
 .advice li{border-top:1px solid var(--line);margin:0;padding:18px 0 22px}.advice h2{font-size:22px;line-height:1.25;margin:0 0 12px;overflow-wrap:anywhere}
 .advice h3{font-size:18px;line-height:1.3;margin:0 0 2px}.advice .summary{font-size:18px;font-weight:600;margin-top:14px}
 .advice .fix{font-weight:600}.advice :is(.why,.meter,figcaption){font-size:14px;color:var(--quiet)}.advice .meter{display:flex;align-items:center;gap:10px}
 .advice .bar{width:96px;height:8px;border-radius:4px;background:var(--line);overflow:hidden}.advice .bar i{display:block;height:100%;background:var(--accent)}
-.advice table{border-collapse:collapse;margin:8px 0 16px;font-size:15px}.advice :is(th,td){text-align:left;padding:6px 20px 6px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
+.advice table{border-collapse:collapse;table-layout:fixed;width:100%;margin:8px 0 16px;font-size:15px}.advice :is(th,td){text-align:left;padding:6px 20px 6px 0;border-bottom:1px solid var(--line);vertical-align:top;overflow-wrap:anywhere}
 .advice th[scope=row]{font-weight:400}.advice summary{font-size:18px;font-weight:600;margin:20px 0 8px;cursor:pointer;overflow-wrap:anywhere}.advice .advice{padding:0}
 .advice .remark{border-left:3px solid var(--line);padding-left:10px}.advice figure{margin:12px 0 0}.advice figcaption{margin-top:8px}
 .advice .pages{display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,350px),1fr));gap:8px;margin-top:8px}

@@ -95,14 +95,15 @@ def about_grader(
     asked = 'It beat its baselines, so it is asked about edits, too.' if beats_baselines(grader) else 'Its card does not show that it beats its baselines, so it is not asked about edits.'
     return f'{grader}. {asked}'
 
-# %% ../../nbs/thumbnails/07_app.ipynb #5491c464
+# %% ../../nbs/thumbnails/07_app.ipynb #f2e7b688
 MAX_MB = 20 # a photograph at full size; YouTube itself takes no more than 2 MB everywhere
 LOOK = '''<style>
 .mlc-two { display: grid !important; grid-template-columns: repeat(auto-fit, minmax(min(100%, 300px), 1fr)); gap: 12px; margin: 12px 0 4px; overflow: visible !important }
 .mlc-two > * { margin: 0; width: auto } .mlc-app .mlc-two > :last-child .mlc-button { background: transparent; color: inherit }
  .mlc-actions { flex-flow: row wrap; gap: 8px 16px; margin-top: 8px; align-items: center; overflow: visible !important }
 .mlc-app .mlc-grow { flex: 1 1 260px; max-width: 100% } .mlc-app .mlc-grow input { width: 100%; flex: 1 1 120px }
-.mlc-app .mlc-grow > label { width: 52px; flex: none; text-align: left } .mlc-two ~ .mlc-actions .mlc-button { min-width: 136px } .mlc-result > .mlc-actions { margin-top: 24px }
+.mlc-app .mlc-grow > label { width: 52px; flex: none; text-align: left } .mlc-two ~ .mlc-actions .mlc-button { min-width: 150px } .mlc-result > .mlc-actions { margin-top: 24px }
+.mlc-app :is(.widget-html, .widget-html-content) { min-width: 0; max-width: 100% }
 .mlc-app .advice { --accent: var(--mlc-accent); --line: var(--mlc-line); --quiet: var(--jp-ui-font-color2, #5b6169);
   padding: 8px 0 0; max-width: none; background: none; color: inherit; font: inherit }
 .mlc-app .advice h2 { font-size: 22px; margin: 12px 0 } .mlc-app .advice h3 { font-size: 18px; margin: 0 0 2px }
