@@ -19,13 +19,13 @@ import torch, torchvision
 from fastai.vision.all import (CategoryBlock, ColReader, ColSplitter, DataBlock, ImageBlock, Normalize, RocAucBinary,
                                create_body, imagenet_stats, vision_learner)
 from fastcore.basics import patch
-from fastprogress import progress_bar
 from PIL import Image
 from scipy.special import expit
 from sklearn.linear_model import LinearRegression, LogisticRegression
 from sklearn.model_selection import GroupKFold
 from torch import nn
 from torchvision.models.efficientnet import EfficientNet, MBConv, MBConvConfig
+from tqdm import tqdm
 
 from ..core import UnreadableWeights, load_weights, save_weights, set_seed
 from ..evaluation import auc, bootstrap_interval
@@ -162,7 +162,7 @@ def features(
     "What the network saw in each picture."
     mean, std = (torch.tensor(values).view(3, 1, 1) for values in _stats(arch))
     with torch.inference_mode():
-        batches = progress_bar(range(0, len(pictures), 32), display=bar)
+        batches = tqdm(range(0, len(pictures), 32), desc='looking', disable=not bar)
         found = [body((torch.from_numpy(np.stack(pictures[i:i+32])).permute(0, 3, 1, 2) / 255 - mean) / std).numpy() for i in batches]
     return np.concatenate(found)
 
