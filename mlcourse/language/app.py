@@ -344,8 +344,8 @@ def explain_html(
             f'src="data:image/png;base64,{b64encode(file.getvalue()).decode()}"><p class="mlc-quiet">The spectrogram is coloured where a moment speaks for a language. '
             'Below is how much the score would fall if that moment were covered. It looks at the first 10 s.</p>')
 
-# %% ../../nbs/language/19_app.ipynb #9e591cf0
-KEEP_S = 300 # seconds of sound to remember
+# %% ../../nbs/language/19_app.ipynb #b17aabf3
+KEEP_S = MAX_SECONDS+100 # seconds of sound to remember: the longest clip, and some more
 INTRO = ('<h1>Which language is it?</h1><p>English or Mandarin: upload a clip, say something, or try an example. '
          '<span class="mlc-quiet">Nothing leaves this computer.</span></p>')
 
