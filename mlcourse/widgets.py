@@ -41,13 +41,13 @@ def attempt(
         widget.message, widget.wrong = message, wrong
         return not wrong
 
-# %% ../nbs/library/widgets.ipynb #8fcd73ce
+# %% ../nbs/library/widgets.ipynb #d2174445
 STYLE = '''
 .mlc-app { --mlc-accent: #0067a5; --mlc-line: var(--jp-border-color2, #d5d9de); box-sizing: border-box; width: 100%; max-width: 760px;
   padding: 4px 8px 24px; overflow: visible; font: 15px/1.5 Inter, system-ui, sans-serif; color: var(--jp-ui-font-color1, #1c2024) }
 .mlc-app * { box-sizing: border-box }
 .mlc-app :is(.widget-html-content, .jupyter-widgets, .anywidget) { font: inherit; overflow: visible }
-.mlc-app .widget-html { margin: 0 } .mlc-app .widget-html-content { line-height: inherit }
+.mlc-app .widget-html { margin: 0; max-width: 100% } .mlc-app .widget-html-content { line-height: inherit; min-width: 0 }
 .mlc-app h1 { font-size: 26px; line-height: 1.2; font-weight: 700; letter-spacing: -.01em; margin: 8px 0 4px; color: inherit }
 .mlc-app h2 { font-size: 17px; line-height: 1.3; font-weight: 650; margin: 20px 0 6px; color: inherit }
 .mlc-app p { margin: 0 0 6px }

@@ -153,13 +153,14 @@ def test_keyboard_only(open_app, kind):
     if kind == 'lab': assert page.locator('.jp-Cell').count() <= 2
 
 
-def test_labels_and_a_narrow_screen(open_app, clips):
-    "400 pixels are enough, and everything that can be used has a name."
-    page = open_app(APP, share=True, width=400, height=900)
+def test_labels_and_a_narrow_screen(open_app, clips, kind):
+    "400 pixels are enough (in JupyterLab, what the side bar leaves), and everything that can be used has a name."
+    page = open_app(APP, share=True, width=400 if kind == 'voila' else 780, height=900)
     page.set_input_files(FILES, clips/'english.wav')
     heard(page, 'english.wav')
     page.click('text=That was wrong')
     app = page.locator('.mlc-app')
+    assert app.bounding_box()['width'] <= 420
     wide = app.evaluate('''app => [...app.querySelectorAll('*')].filter(e => !e.closest('.mlc-wide') && e.checkVisibility() &&
                            e.getBoundingClientRect().right > app.getBoundingClientRect().right + 1).map(e => e.outerHTML.slice(0, 200))''')
     assert not wide

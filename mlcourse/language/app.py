@@ -392,7 +392,7 @@ def hear(self:LanguageApp,
     self.note(tried_row(name, clip))
     return f'{name}: {summary(clip.answer)}.'
 
-# %% ../../nbs/language/19_app.ipynb #e0666c54
+# %% ../../nbs/language/19_app.ipynb #c5f847a8
 @patch
 def _result(self:LanguageApp):
     "What is shown of a clip."
@@ -400,7 +400,7 @@ def _result(self:LanguageApp):
     self.explain = PushButton(self.explain_clip, label='Explain')
     self.wrong = PushButton(lambda: hide(self.form, self.form.layout.display is None), label='That was wrong')
     self.truth = Dropdown(options=[(name_of(l), l) for l in [*self.detector.languages, 'neither']], description='It is')
-    self.speaker = Text(description='Speaker', placeholder='a name')
+    self.speaker = Text(description='Speaker', placeholder='a name', continuous_update=False) # sent whole when it is left, before the button's click
     self.keep = PushButton(self.keep_it, label='Keep the clip')
     where = f'It goes into <code>{html.escape(str(self.folder))}</code> on this computer, for 18_your_voice to learn from. Nothing leaves the machine.'
     self.form = VBox([row(self.truth, self.speaker, self.keep), HTML(f'<p class="mlc-quiet">{where}</p>')], _dom_classes=['mlc-form'])
