@@ -55,7 +55,8 @@ class Drawn:
     """Windows, drawn once: a training set for several networks."""
     def __init__(self, windows, workers):
         loader = DataLoader(windows, None, num_workers=workers)
-        self.items, self.hints, self.seed = list(loader), windows.hints, 0
+        self.items = [tuple(part.clone() if torch.is_tensor(part) else part for part in item) for item in loader] # a copy: each shared one holds a file open
+        self.hints, self.seed = windows.hints, 0
     def without_hints(self):
         other = copy(self)
         other.items, other.hints = [item[:2] for item in self.items], None

@@ -12,7 +12,9 @@ from PIL import Image
 from conftest import PICTURES
 from mlcourse.language.audio import SAMPLE_RATE, load
 from mlcourse.language.clips import example_clips
+from mlcourse.thumbnails.advice import sample_thumbnail
 from test_apps import APP, FILES, heard, voice
+from test_thumbnail_app import ALL_EDITS, APP as THUMBNAIL_APP, FIRST
 
 pytestmark = [pytest.mark.skipif(not PICTURES, reason='MLCOURSE_PICTURES names no folder for them'), pytest.mark.parametrize('kind', ['voila'], indirect=True)]
 
@@ -49,6 +51,14 @@ def test_language_app(open_app, tmp_path, name, width, scale):
         heard(page, clip)
     page.wait_for_timeout(500)
     save(whole(page), name)
+
+
+def test_thumbnail_app(open_app):
+    page = open_app(THUMBNAIL_APP, width=800, device_scale_factor=1.5)
+    page.set_input_files(FIRST, sample_thumbnail())
+    page.wait_for_selector(ALL_EDITS)
+    page.wait_for_timeout(500)
+    save(whole(page), 'thumbnail_app')
 
 
 def test_language_app_moves(open_app, start_browser, tmp_path):
