@@ -20,7 +20,7 @@ help:
 	@echo "make test        every check, on copies: the notebooks and the tests (ten minutes at most)"
 	@echo "make notebooks   run all notebooks and save them with their figures (FLAGS='slow network' for all of it)"
 	@echo "make weights SPEECH=folder VOICES=folder   train the shipped weights again: voices, teacher, network (two hours)"
-	@echo "make ablation SPEECH=folder                train the five networks that 16_model compares (half an hour)"
+	@echo "make ablation SPEECH=folder                train the six networks that 16_model compares (half an hour)"
 	@echo "make dev         once, for people who change notebooks: git hooks and the merge driver"
 	@echo "make clean       remove .venv and what the others made"
 	@echo "Options: PYTHON=python3.12 chooses the Python, TORCH=cpu the small build of torch on Linux."
