@@ -16,13 +16,13 @@ The faults, their levels, the seeds and the halves below were written down befor
 - An edit counts as mending when its rule is silent about the edited picture and no rule that was silent before the edit
   speaks after it. It is asked of every planted fault that was named and whose rule has edits; no preview is no mending.
 - Later we saw what that does not allow for: a picture that was darkened on purpose hides small text of its own, and who
-  brightens it again breaks nothing. So there are two counts. `mended` forgives what spoke before the fault was planted,
-  too, as long as the report says so; `mended strictly` is the count above.
+  brightens it again breaks nothing. So there are two counts. `fixed` forgives what spoke before the fault was planted,
+  too, as long as the report says so; `fixed strictly` is the count above.
 - Alarms are counted on thumbnails as they are: the drawn ones, and the real ones of the gallery's trending part.
 - Intervals draw thumbnails again (bootstrap, 95%).
 
 What is done is kept in the cache folder after every thumbnail, so that a run that was stopped goes on where it was; the
-kept answers are for the rules as they are and are asked for anew when the code changes. `--drawn 20 --real 20` looks at
+kept answers are for the rules as they are and are asked for anew when the code changes. `--drawn 20 --real 20` snapshots at
 fewer, and `--done` shows what was kept so far.
 """
 import argparse, hashlib, io, json, time
@@ -36,10 +36,10 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from mlcourse.core import atomic_path, cache_folder, write_csv
 from mlcourse.evaluation import bootstrap_interval
 from mlcourse.thumbnails import advice, properties
-from mlcourse.thumbnails.advice import RULES, SPEAKS, advise, mend, severities
-from mlcourse.thumbnails.properties import PROPERTIES, measure, without_site_bars
+from mlcourse.thumbnails.advice import advise, apply_fix, MIN_SEVERITY, RULES, severities
+from mlcourse.thumbnails.properties import measure, PROPERTIES, without_site_padding
 from mlcourse.thumbnails.simulate import channel_look, draw_thumbnail
-from mlcourse.thumbnails.videos import load_image
+from mlcourse.thumbnails.images import load_image
 
 HERE = Path(__file__).parent
 TRENDING = 'aryan-jadon/Dataset-ML-Spring-2022' # the value of `source` of the trending part
@@ -74,7 +74,7 @@ def too_bright(image, rng):
     return levels(image, lambda x: 255 - (255 - x) * k)
 
 
-def flat(image, rng):
+def low_contrast(image, rng):
     k, middle = rng.uniform(0.15, 0.35), rng.uniform(110, 160)
     return levels(image, lambda x: middle + (x - x.mean()) * k)
 
@@ -82,7 +82,7 @@ def flat(image, rng):
 def blurred(image, rng): return image.filter(ImageFilter.GaussianBlur(image.width * rng.uniform(0.008, 0.016)))
 
 
-def dull(image, rng):
+def low_saturation(image, rng):
     grey = image.convert('L').convert('RGB')
     return Image.blend(grey, image, rng.uniform(0, 0.15))
 
@@ -122,7 +122,7 @@ def luminance(grey): # relative luminance of a grey level, WCAG 2
     return c/12.92 if c <= 0.04045 else ((c + 0.055)/1.055)**2.4
 
 
-def pale_text(image, rng):
+def low_text_contrast(image, rng):
     "Two or three words, 13 to 18% of the height, on a plate of a grey with a contrast ratio of 1.3 to 1.8."
     ratio, paper = rng.uniform(1.3, 1.8), int(rng.integers(90, 200))
     ink = min(range(256), key=lambda g: abs((luminance(g) + 0.05) / (luminance(paper) + 0.05) - ratio))
@@ -137,13 +137,13 @@ def too_many_words(image, rng):
     return plate(image, lines, round(image.height * rng.uniform(0.08, 0.1)), rng.uniform(0, 0.4), rng.uniform(0, 0.6), 'white', None)
 
 
-def under_the_badge(image, rng):
+def under_the_timestamp(image, rng):
     "One or two words, 14 to 20% of the height, on a plate in the bottom right corner."
     words = [word for word in some_words(rng, 8, 8) if len(word) > 2][:rng.integers(1, 3)]
     return plate(image, [' '.join(words)], round(image.height * rng.uniform(0.14, 0.2)), 1, rng.uniform(0.97, 1), 'white', 'black')
 
 
-def bars(image, rng):
+def letterbox(image, rng):
     "Black bars on two sides, 7 to 14% each."
     frame, share = Image.new('RGB', image.size), rng.uniform(0.07, 0.14)
     box = (0, round(image.height * share)) if rng.random() < 0.7 else (round(image.width * share), 0)
@@ -159,9 +159,9 @@ def shape(image, rng):
     return image.crop((round(x), round(y), round(x + w), round(y + h)))
 
 
-FAULTS = {'too dark': too_dark, 'too bright': too_bright, 'flat': flat, 'blurred': blurred, 'dull': dull, 'cluttered': cluttered,
-          'small text': small_text, 'pale text': pale_text, 'too many words': too_many_words, 'under the badge': under_the_badge,
-          'bars': bars, 'shape': shape}
+FAULTS = {'too dark': too_dark, 'too bright': too_bright, 'low contrast': low_contrast, 'blurred': blurred, 'low saturation': low_saturation, 'cluttered': cluttered,
+          'small text': small_text, 'low text contrast': low_text_contrast, 'too many words': too_many_words, 'under the timestamp': under_the_timestamp,
+          'letterbox': letterbox, 'shape': shape}
 
 
 def clean_drawing(seed, number):
@@ -185,14 +185,14 @@ def pictures(gallery, half, n_drawn, n_real):
         table = table[[odd(video_id) == (half == 'report') for video_id in table.video_id]]
         table['order'] = [hashlib.sha1(f'order {video_id}'.encode()).hexdigest() for video_id in table.video_id]
         for row in table.sort_values('order').itertuples():
-            real.append(('trending' if row.source == TRENDING else 'other', row.video_id, lambda data=row.image: without_site_bars(load_image(data))))
+            real.append(('trending' if row.source == TRENDING else 'other', row.video_id, lambda data=row.image: without_site_padding(load_image(data))))
     drawn, real = drawn[:n_drawn], real[:n_real]
     return [each for pair in zip(drawn, real) for each in pair] + drawn[len(real):] + real[len(drawn):]
 
 
 def severity(fault, image):
-    "What one rule says; only what it looks at is measured."
-    asked = ['text', 'subject'] if fault == 'under the badge' else [RULES[fault].property]
+    "What one rule says; only what it snapshots at is measured."
+    asked = ['text', 'subject'] if fault == 'under the timestamp' else [RULES[fault].property]
     return RULES[fault].severity({name: value for each in asked for name, value in PROPERTIES[each].measure(image).items()})
 
 
@@ -210,7 +210,7 @@ def planted(kind, name):
 def named(name, image, fault):
     "Was the rule silent before, and does it speak after?"
     before, after = severity(fault, image), severity(fault, FAULTS[fault](image, rng_of(name, fault)))
-    return dict(counts=before < SPEAKS, value=float(after >= SPEAKS), severity=after)
+    return dict(counts=before < MIN_SEVERITY, value=float(after >= MIN_SEVERITY), severity=after)
 
 
 def alarms(name, image, fault):
@@ -219,13 +219,13 @@ def alarms(name, image, fault):
     return dict(counts=True, value=len(items), severity=0, names=', '.join(item.name for item in items))
 
 
-def mended(name, image, fault):
+def fixed(name, image, fault):
     "Of a fault that was named and whose rule has edits: is there a preview, and did it bring on nothing that was not in the picture before?"
     spoiled = FAULTS[fault](image, rng_of(name, fault))
-    if severity(fault, image) >= SPEAKS or severity(fault, spoiled) < SPEAKS: return dict(counts=False, value=0, severity=0)
-    edited, _, revealed = mend(fault, spoiled, measure(spoiled))
+    if severity(fault, image) >= MIN_SEVERITY or severity(fault, spoiled) < MIN_SEVERITY: return dict(counts=False, value=0, severity=0)
+    edited, _, revealed = apply_fix(fault, spoiled, measure(spoiled))
     there = severities(measure(image)) if revealed else {}
-    return dict(counts=True, value=float(edited is not None and all(there[other] >= SPEAKS for other in revealed)), severity=0,
+    return dict(counts=True, value=float(edited is not None and all(there[other] >= MIN_SEVERITY for other in revealed)), severity=0,
                 strict=float(edited is not None and not revealed), names=', '.join(revealed))
 
 
@@ -240,7 +240,7 @@ def run(part, todo, faults, kept, only_done):
         if only_done or set(keys) <= set(rows): continue
         image = picture()
         for key, fault in keys.items():
-            if key not in rows: rows[key] = dict(measure=part.__name__, fault=fault, kind=kind, name=name, **part(name, image, fault))
+            if key not in rows: rows[key] = dict(metric=part.__name__, fault=fault, kind=kind, name=name, **part(name, image, fault))
         with atomic_path(kept) as temporary: Path(temporary).write_text(json.dumps(rows))
         if i % 20 == 0: print(f'{part.__name__}: {i} of {len(todo)}', flush=True)
     return [rows[key] for key in asked if key in rows]
@@ -266,7 +266,7 @@ def summary(table, pictures_of, what, fault):
     used = table[table.counts.astype(bool)]
     if not len(used): return None
     value, low, high = bootstrap_interval(np.mean, used.value.to_numpy(float), groups=used.name, n=1000)
-    return dict(pictures=pictures_of, measure=what, fault=fault, value=round(value, 3), low=round(low, 3), high=round(high, 3),
+    return dict(pictures=pictures_of, metric=what, fault=fault, value=round(value, 3), low=round(low, 3), high=round(high, 3),
                 n=len(used), left_out=int(len(table) - len(used)))
 
 
@@ -276,7 +276,7 @@ def main():
     parser.add_argument('--half', choices=SEEDS, default='report')
     parser.add_argument('--drawn', type=int, default=3*N_DRAWN, help='how many drawn thumbnails (300)')
     parser.add_argument('--real', type=int, default=N_REAL, help='how many real thumbnails (100)')
-    parser.add_argument('--parts', default='named,alarms,mended', help='any of named, alarms and mended')
+    parser.add_argument('--parts', default='named,alarms,fixed', help='any of named, alarms and fixed')
     parser.add_argument('--faults', default=','.join(FAULTS), help='which faults')
     parser.add_argument('--done', action='store_true', help='a table of what was kept so far; nothing new is asked')
     parser.add_argument('--keep', default=str(HERE/'advice_quality.csv'), help='where the table goes')
@@ -285,23 +285,23 @@ def main():
     kept, faults, rows = cache_folder()/f'advice_quality_{args.half}_{code}.json', args.faults.split(','), []
     todo = pictures(args.gallery, args.half, args.drawn, args.real)
     trending = [each for each in pictures(args.gallery, args.half, 0, 10_000) if each[0] == 'trending'][:args.real]
-    for part in (named, alarms, mended):
+    for part in (named, alarms, fixed):
         if part.__name__ not in args.parts.split(','): continue
         extra = [each for each in trending if each[1] not in {name for _, name, _ in todo}] if part is alarms else []
         rows += run(part, todo + extra, faults, kept, args.done)
-    rows += [row | dict(measure='mended strictly', value=row['strict']) for row in rows if row['measure'] == 'mended' and row['counts']]
+    rows += [row | dict(metric='fixed strictly', value=row['strict']) for row in rows if row['metric'] == 'fixed' and row['counts']]
     table, lines = pd.DataFrame(rows), []
-    for what, part in table.groupby('measure', sort=False):
+    for what, part in table.groupby('metric', sort=False):
         for where, chosen in (('drawn', part.kind == 'drawn'), ('real', part.kind != 'drawn'), ('trending', part.kind == 'trending')):
             if not chosen.any() or (where == 'trending') != (what == 'alarms' and where != 'drawn'): continue
             lines.append(summary(part[chosen], where, what, 'all' if what != 'alarms' else ''))
             if what != 'alarms': lines += [summary(part[chosen & (part.fault == fault)], where, what, fault) for fault in faults]
     if 'alarms' in args.parts.split(','):
         for where in ('drawn', 'trending'):
-            names = pd.Series([n for row in table[(table.measure == 'alarms') & (table.kind == where)].names for n in row.split(', ') if n], dtype=object)
+            names = pd.Series([n for row in table[(table.metric == 'alarms') & (table.kind == where)].names for n in row.split(', ') if n], dtype=object)
             print(f'alarms on {where} ones:', names.value_counts().to_dict())
         large = clean_drawing(101, 0).resize((1280, 720), Image.Resampling.BICUBIC)
-        lines += [dict(pictures='1280x720', measure='seconds', fault=name, value=round(value, 3), n=3) for name, value in seconds(large).items()]
+        lines += [dict(pictures='1280x720', metric='seconds', fault=name, value=round(value, 3), n=3) for name, value in seconds(large).items()]
     result = pd.DataFrame([line for line in lines if line])
     print(result.to_string(index=False, na_rep=''))
     write_csv(result, Path(args.keep))

@@ -17,8 +17,8 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tests'))
 from conftest import CHROMIUM, FLAGS, Server
 from bad_clips import encode
-from mlcourse.language.app import LanguageApp, answer_html, flac, hear_clip, picture_html
-from mlcourse.language.audio import SAMPLE_RATE, load
+from mlcourse.language.app import answer_html, flac, hear_clip, LanguageApp, picture_html
+from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
 
 HERE = Path(__file__).resolve().parent
@@ -40,7 +40,7 @@ def python_part(app, files):
         samples = load(data); marks.append(time.perf_counter())
         clip = hear_clip(app.detector, 'clip', (samples, SAMPLE_RATE)); marks.append(time.perf_counter())
         answer_html(clip.answer), picture_html(clip), flac(clip.samples); marks.append(time.perf_counter())
-        app.hear(f'clip {i}', data); marks.append(time.perf_counter())
+        app.score_windows(f'clip {i}', data); marks.append(time.perf_counter())
         rows.append(np.diff(marks))
     return dict(zip(['decode', 'find the language', 'draw the pictures', "all of Python's part"], np.array(rows).T))
 

@@ -4,7 +4,7 @@
 
 A pretend site lists 1,000 videos of 20 channels, and a server on this machine keeps their pictures, a few sizes each. Chosen by a fixed
 seed, one look in twenty fails: half of these once, the others for good. Once the site answers with a 429, and once the
-picture server does. The process that collects is killed (SIGKILL) three times, each time after a number of looks drawn by
+picture server does. The process that collects is killed (SIGKILL) three times, each time after a number of snapshots drawn by
 lot, and started again; a last run asks once more for what failed. Then every row is compared with what the site has.
 
 The pretend site answers at once and there is no pause between videos, so the speed is that of our own part: checking the
@@ -20,7 +20,8 @@ import pandas as pd
 from PIL import Image
 
 from mlcourse.core import write_csv
-from mlcourse.thumbnails.videos import collect, read_observations, read_videos
+from mlcourse.thumbnails.collect import collect
+from mlcourse.thumbnails.videos import read_snapshots, read_videos
 
 HERE = Path(__file__).parent
 PER_CHANNEL = 50
@@ -97,12 +98,12 @@ def run(folder, image_url, n, seed, told=print):
                    report=told, sleep=lambda seconds: None)
 
 
-def killed(folder, image_url, n, seed, looks):
-    "Collect in a process of its own, and kill it once it has asked for `looks` more; whether it was still at work."
+def killed(folder, image_url, n, seed, snapshots):
+    "Collect in a process of its own, and kill it once it has asked for `snapshots` more; whether it was still at work."
     log = Path(folder)/'asked.log'
     before = log.stat().st_size if log.exists() else 0
     process = subprocess.Popen([sys.executable, __file__, '--child', str(folder), image_url, '--n', str(n), '--seed', str(seed)], stdout=subprocess.DEVNULL)
-    while process.poll() is None and (not log.exists() or log.stat().st_size - before < 12*looks): time.sleep(0.005) # twelve bytes a line
+    while process.poll() is None and (not log.exists() or log.stat().st_size - before < 12*snapshots): time.sleep(0.005) # twelve bytes a line
     process.kill()
     return process.wait() != 0
 
@@ -115,14 +116,14 @@ def trial(folder, n=1000, kills=3, seed=0):
     hits = sum(killed(folder, image_url, n, seed, rng.randint(n//20, n//4)) for _ in range(kills))
     for _ in range(2): videos = run(folder, image_url, n, seed, lambda text: None)
     server.shutdown()
-    looks, asked = read_observations(folder), Counter((folder/'asked.log').read_text().split())
+    snapshots, asked = read_snapshots(folder), Counter((folder/'asked.log').read_text().split())
     good = videos[videos.status == 'ok']
     right = [row.title == f'<b>"{int(row.video_id[5:])}", =1+1' and row.view_count == int(row.video_id[5:]) and (folder/row.image).is_file() for row in good.itertuples()]
     fine = [video_id for video_id in wrong if wrong[video_id] != 'once']
     return {'videos listed': n, 'times killed at work': hits, 'times told 429, and waited': asked['busy'] + (not Pictures.busy),
             'rows lost': len(set(wrong) - set(videos.video_id)), 'rows doubled': int(videos.video_id.duplicated().sum()),
             'rows that are wrong': len(good) - sum(right) + len(set(good.video_id) ^ {i for i in wrong if wrong[i] != 'gone'}),
-            'good looks doubled': int(looks[looks.status == 'ok'].video_id.duplicated().sum()),
+            'good snapshots doubled': int(snapshots[snapshots.status == 'ok'].video_id.duplicated().sum()),
             'asked for twice, as a kill cut off the first look': sum(asked[video_id] > 1 for video_id in fine)}
 
 
@@ -149,7 +150,7 @@ def main():
         found = trial(Path(scratch)/'trial', args.n, seed=args.seed)
         rates = sorted(speed(Path(scratch)/f'speed{i}', min(args.n, 300), args.seed) for i in range(3))
     found |= {'videos a second, median of three': round(rates[1]), 'slowest': round(rates[0]), 'fastest': round(rates[2])}
-    table = pd.DataFrame(dict(measure=found.keys(), value=found.values()))
+    table = pd.DataFrame(dict(metric=found.keys(), value=found.values()))
     print(table.to_string(index=False))
     write_csv(table, HERE/'collect_speed.csv')
 

@@ -32,9 +32,10 @@ from tqdm import tqdm
 from language_quality import row, share_right, zh_auc
 from mlcourse.core import write_csv
 from mlcourse.evaluation import balanced_accuracy, format_interval
-from mlcourse.language.audio import SAMPLE_RATE, load
-from mlcourse.language.clips import embedded_clips, source
-from mlcourse.language.conditions import CONDITIONS, augment, probe_shortcuts, shortcut_features
+from mlcourse.language.audio import load, SAMPLE_RATE
+from mlcourse.language.clips import source, synthetic_clips
+from mlcourse.language.clips import probe_shortcuts, shortcut_features
+from mlcourse.language.conditions import augment, CONDITIONS
 from mlcourse.language.detector import LanguageDetector
 
 HERE = Path(__file__).parent
@@ -79,7 +80,7 @@ def carried_over(train, train_sounds, clips, sounds):
 
 def probes(folder, dev, dev_sounds):
     "The probes on each set, with a column that says which."
-    train, embedded = training_sample(folder), embedded_clips()
+    train, embedded = training_sample(folder), synthetic_clips()
     sounds = read_sounds(train)
     augmented = [augment(samples, np.random.default_rng(i)) for i, samples in enumerate(sounds)]
     for name, clips, heard in [('embedded clips (baseline)', embedded, read_sounds(embedded)), ('dev', dev, dev_sounds),
@@ -91,7 +92,7 @@ def probes(folder, dev, dev_sounds):
 def wide(result):
     "One line for each condition, as people read it."
     shown = result.assign(interval=[format_interval(*values) for values in result[['estimate', 'low', 'high']].to_numpy()])
-    return shown.pivot(index='condition', columns='measure', values='interval').loc[list(CONDITIONS)]
+    return shown.pivot(index='condition', columns='metric', values='interval').loc[list(CONDITIONS)]
 
 
 def main():
@@ -107,7 +108,7 @@ def main():
     result = pd.DataFrame(grid(LanguageDetector.load(arguments.weights), dev, sounds)).rename(columns={'group': 'condition'})
     write_csv(result, arguments.out/'conditions_quality.csv')
     print(wide(result).to_string())
-    worst = result[result['measure'] == 'balanced accuracy'].nsmallest(1, 'estimate').iloc[0]
+    worst = result[result['metric'] == 'balanced accuracy'].nsmallest(1, 'estimate').iloc[0]
     print(f"worst: {worst['condition']}, balanced accuracy {format_interval(worst['estimate'], worst['low'], worst['high'])}\n")
     found = pd.concat(probes(arguments.folder, dev, sounds))
     found = found[['clips_of', *found.columns.drop('clips_of')]].round(4)

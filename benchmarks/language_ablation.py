@@ -2,9 +2,9 @@
 
     python benchmarks/language_ablation.py SPEECH_FOLDER      # half an hour on two cores
 
-SPEECH_FOLDER holds train_*.parquet, dev.parquet, and what data/teach.py makes of them. Every network sees the same number
+SPEECH_FOLDER holds train_*.parquet, dev.parquet, and what recipes/teacher.py makes of them. Every network sees the same number
 of windows, three times with another seed. Prints a table and keeps it as language_ablation.csv, which
-nbs/language/16_model.ipynb shows; what is done is kept as it goes, and a run that was stopped goes on.
+nbs/language/06_model.ipynb shows; what is done is kept as it goes, and a run that was stopped goes on.
 """
 import argparse
 import time
@@ -16,8 +16,9 @@ import pandas as pd
 import torch
 from mlcourse.core import atomic_path, load_weights, set_seed, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, format_interval
-from mlcourse.language.audio import SAMPLE_RATE, load
-from mlcourse.language.model import BorrowedEar, LanguageNet, OwnEar, Phrases, fit_judges, fit_network, held_out
+from mlcourse.language.audio import load, SAMPLE_RATE
+from mlcourse.language.model import CRNNEncoder, LanguageNet, PretrainedEncoder
+from mlcourse.language.training import fit_heads, fit_network, held_out, WindowDataset
 from mlcourse.language.spectrogram import log_mel
 from torch.utils.data import DataLoader
 
@@ -25,29 +26,29 @@ HERE = Path(__file__).resolve().parent
 SYNTHETIC = ['kokoro', 'kokoro-voices']
 SHARES = {'kokoro': 0.22, 'kokoro-voices': 0.30}
 SEEDS, SECONDS = (0, 1, 2), (1, 3)
-RUN = dict(epochs=2, average=0.98)
+RUN = dict(epochs=2, ema_decay=0.98)
 WINDOWS = 4800 # drawn once, for all networks and seeds that train on the same speech
-# network -> (ear, with synthetic voices, in disguise, with the teacher)
+# network -> (encoder, with synthetic voices, in disguise, with the teacher)
 STEPS = {'CNN': ('neighbourhood', False, False, False), 'CRNN': ('recurrent', False, False, False),
-         '+ synthetic voices': ('recurrent', True, False, False), '+ conditions': ('recurrent', True, True, False),
-         '+ teacher': ('recurrent', True, True, True), 'borrowed ear': ('borrowed', True, True, True)}
+         '+ synthetic voices': ('recurrent', True, False, False), '+ augmentation': ('recurrent', True, True, False),
+         '+ distillation': ('recurrent', True, True, True), 'pretrained encoder': ('pretrained', True, True, True)}
 
 
 def read_training(folder):
-    """The rows that shipped weights may hear, their sounds, and the teacher's hints."""
+    """The rows that shipped weights may hear, their sounds, and the teacher's teacher_features."""
     clips = pd.concat([pd.read_parquet(table) for table in sorted(folder.glob('train_*.parquet'))], ignore_index=True)
     teacher = np.load(folder/'teacher.npz')
-    if list(clips['clip']) != list(teacher['clip']): raise SystemExit('teacher.npz is about other tables; run data/teach.py again.')
-    clips = clips.assign(first_moment=teacher['first_moment'])[clips['may_ship'] & ~held_out(clips)]
+    if list(clips['clip']) != list(teacher['clip']): raise SystemExit('teacher.npz is about other tables; run recipes/teacher.py again.')
+    clips = clips.assign(first_frame=teacher['first_frame'])[clips['may_ship'] & ~held_out(clips)]
     sounds = [(load(audio)*32767).astype(np.int16) for audio in clips['audio']]
-    return clips.drop(columns='audio'), sounds, teacher['hints']
+    return clips.drop(columns='audio'), sounds, teacher['teacher_features']
 
 
-def new_net(ear, folder):
-    """An untrained network; a borrowed ear is filled."""
-    if ear != 'borrowed': return LanguageNet(ear=OwnEar(recurrent=ear == 'recurrent'))
-    net = LanguageNet(ear=BorrowedEar())
-    net.load_state_dict({name: torch.from_numpy(values) for name, values in load_weights(folder/'ear.safetensors')[0].items()})
+def new_net(encoder, folder):
+    """An untrained network; a pretrained encoder is filled."""
+    if encoder != 'pretrained': return LanguageNet(encoder=CRNNEncoder(recurrent=encoder == 'recurrent'))
+    net = LanguageNet(encoder=PretrainedEncoder())
+    net.load_state_dict({name: torch.from_numpy(values) for name, values in load_weights(folder/'encoder.safetensors')[0].items()})
     return net
 
 
@@ -56,33 +57,33 @@ class Drawn:
     def __init__(self, windows, workers):
         loader = DataLoader(windows, None, num_workers=workers)
         self.items = [tuple(part.clone() if torch.is_tensor(part) else part for part in item) for item in loader] # a copy: each shared one holds a file open
-        self.hints, self.seed = windows.hints, 0
+        self.teacher_features, self.seed = windows.teacher_features, 0
     def without_hints(self):
         other = copy(self)
-        other.items, other.hints = [item[:2] for item in self.items], None
+        other.items, other.teacher_features = [item[:2] for item in self.items], None
         return other
     def __len__(self): return len(self.items)
     def __getitem__(self, i): return self.items[i]
 
 
-def draw(clips, sounds, hints, synthetic, augmented, workers):
-    """Windows to train on, few to watch, and some to fit a student's judges to."""
+def draw(clips, sounds, teacher_features, synthetic, augmented, workers):
+    """Windows to train on, few to watch, and some to fit a student's heads to."""
     rows = np.flatnonzero(synthetic | ~clips['corpus'].isin(SYNTHETIC))
     part = clips.iloc[rows], [sounds[row] for row in rows], ['en', 'zh']
-    return [Drawn(Phrases(*part, n, seed=seed, shares=SHARES, augmented=hidden, hints=hints), workers)
+    return [Drawn(WindowDataset(*part, n, seed=seed, shares=SHARES, augmented=hidden, teacher_features=teacher_features), workers)
             for n, seed, hidden in ((WINDOWS, 0, augmented), (64, 999, False), (2000, 500, augmented))]
 
 
 def train(net, windows, taught):
-    """Train `net` in place; a student's judges are fitted anew at the end."""
-    learn, watch, judge = windows if taught else [part.without_hints() for part in windows]
-    fit_network(net, learn, watch, learning_rate=3e-4 if isinstance(net.ear, BorrowedEar) else 2e-3, bfloat16=True, **RUN)
-    if taught: fit_judges(net, judge)
+    """Train `net` in place; a student's heads are fitted anew at the end."""
+    learn, watch, head = windows if taught else [part.without_hints() for part in windows]
+    fit_network(net, learn, watch, learning_rate=3e-4 if isinstance(net.encoder, PretrainedEncoder) else 2e-3, bfloat16=True, **RUN)
+    if taught: fit_heads(net, head)
     return net.eval()
 
 
 @torch.inference_mode()
-def leanings(net, recordings, seconds):
+def log_odds(net, recordings, seconds):
     """Mandarin logit minus English logit of the start of each recording."""
     logits = [net(torch.from_numpy(log_mel(samples[:seconds*SAMPLE_RATE]))[None])[0][0] for samples in recordings]
     return np.array([float(zh-en) for en, zh in logits])
@@ -92,7 +93,7 @@ def summary(scores, truth, speakers):
     """A row a network and length: means over the seeds, intervals over the speakers."""
     rows = []
     for (name, seconds), part in scores.groupby(['network', 'seconds'], sort=False):
-        by_seed = np.stack(part['leaning'].to_list(), axis=1)
+        by_seed = np.stack(part['log_odds_for_truth'].to_list(), axis=1)
         rows.append(dict(network=name, seconds=seconds))
         for what, one in (('auc', auc), ('balanced_accuracy', lambda t, s: balanced_accuracy(t, s > 0))):
             low_high = bootstrap_interval(lambda t, s: np.mean([one(t, column) for column in s.T]), truth, by_seed, groups=speakers)
@@ -103,7 +104,7 @@ def summary(scores, truth, speakers):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument('folder', type=Path, help='holds train_*.parquet, dev.parquet, teacher.npz and ear.safetensors')
+    parser.add_argument('folder', type=Path, help='holds train_*.parquet, dev.parquet, teacher.npz and encoder.safetensors')
     parser.add_argument('--workers', type=int, default=2)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -112,13 +113,13 @@ def main():
     dev = pd.read_parquet(args.folder/'dev.parquet')
     recordings, training = [load(audio) for audio in dev['audio']], read_training(args.folder)
     drawn = {}
-    for name, (ear, *speech, taught) in STEPS.items():
+    for name, (encoder, *speech, taught) in STEPS.items():
         for seed in SEEDS:
             if any(row['network'] == name and row['seed'] == seed for row in done): continue
             if tuple(speech) not in drawn: drawn = {tuple(speech): draw(*training, *speech, args.workers)} # the last ones make room
             set_seed(seed)
-            net = train(new_net(ear, args.folder), drawn[tuple(speech)], taught)
-            done += [dict(network=name, seed=seed, seconds=s, leaning=leanings(net, recordings, s)) for s in SECONDS]
+            net = train(new_net(encoder, args.folder), drawn[tuple(speech)], taught)
+            done += [dict(network=name, seed=seed, seconds=s, log_odds_for_truth=log_odds(net, recordings, s)) for s in SECONDS]
             with atomic_path(kept) as path: pd.DataFrame(done).to_pickle(path)
             print(f'{name}, seed {seed}: {time.perf_counter()-start:.0f} s so far', flush=True)
     truth = (dev['language'] == 'zh').to_numpy()

@@ -42,11 +42,12 @@ from tqdm import tqdm
 
 from mlcourse.core import atomic_path, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, equal_recall_threshold, format_interval
-from mlcourse.language.audio import SAMPLE_RATE, load
-from mlcourse.language.clips import embedded_clips, source
+from mlcourse.language.audio import load, SAMPLE_RATE
+from mlcourse.language.clips import source, synthetic_clips
 from mlcourse.language.conditions import augment, coloured_noise
-from mlcourse.language.detector import LENGTHS, LanguageDetector, fit_calibration, judge, noises, shipped_weights, threshold_at
-from speech_finding import hum, melody
+from mlcourse.language.calibration import apply_calibration, fit_calibration, noises, threshold_at
+from mlcourse.language.detector import LanguageDetector, LENGTHS, shipped_weights
+from vad_quality import hum, melody
 
 HERE = Path(__file__).parent
 # Who and what of dspspeech20 stays out of training, when the card does not say: speakers, and words (the middle number of a
@@ -70,7 +71,7 @@ def scored(detector, clips, **more):
     rows = []
     for clip in tqdm(clips.to_dict('records'), desc=' '.join(map(str, more.values())), leave=False):
         samples = clip['audio'] if isinstance(clip['audio'], np.ndarray) else load(source(clip))
-        found = detector.scores(samples)
+        found = detector.score_clip(samples)
         blank = {language: 0. for language in detector.languages} | {'speech': -20., 'sound_s': 0.}  # too little sound
         rows.append({k: v for k, v in clip.items() if k != 'audio'} | {'heard_s': len(samples)/SAMPLE_RATE} | more | (found or blank))
     return pd.DataFrame(rows)
@@ -119,11 +120,11 @@ def tongue(clip):
 
 # Lines of the result.
 
-def row(seconds, measure, group, statistic, table, *columns, baseline=np.nan):
+def row(seconds, metric, group, statistic, table, *columns, baseline=np.nan):
     "One line of the result, with an interval by speaker."
     arrays = [table[column].to_numpy() for column in columns]
     estimate, low, high = bootstrap_interval(statistic, *arrays, groups=table['corpus']+'/'+table['speaker'].astype(str))
-    return dict(seconds=seconds, group=group, measure=measure, clips=len(table), speakers=table.groupby(['corpus', 'speaker']).ngroups,
+    return dict(seconds=seconds, group=group, metric=metric, clips=len(table), speakers=table.groupby(['corpus', 'speaker']).ngroups,
                 estimate=round(estimate, 4), low=round(low, 4), high=round(high, 4), baseline=round(baseline, 4))
 
 
@@ -156,7 +157,7 @@ def choices(table, at, seconds):
     table = table.assign(shorter=-table.heard_s, shipped=forced(table, 'lead', 0), by_others=forced(table, 'lead', lines_of_others(table, 'lead', at)))
     table['by_length'] = forced(table, 'shorter', lines_of_others(table, 'shorter', table))
     length, part = balanced_accuracy(table.language, table.by_length), dict(seconds=seconds, group='all', table=table)
-    for line, named in (('as shipped', 'shipped'), ('line chosen on other corpora', 'by_others')):
+    for line, named in (('as shipped', 'shipped'), ('threshold chosen on other corpora', 'by_others')):
         yield row(seconds, f'balanced accuracy, {line}', 'all', balanced_accuracy, table, 'language', named, baseline=length)
         yield row(seconds, f'lower of the two recalls, {line}', 'all', lower_recall, table, 'language', named,
                   baseline=lower_recall(table.language, table.by_length))
@@ -173,13 +174,13 @@ def within_voices(table, seconds, what):
     own, length = of('lead'), of('shorter')
     for name, statistic in (('median', np.median), ('worst decile', lambda a: np.quantile(a, 0.1))):
         estimate, low, high = bootstrap_interval(statistic, own)
-        yield dict(seconds=seconds, group=what, measure=f'AUC within a voice, {name}', clips=len(table), speakers=len(voices),
+        yield dict(seconds=seconds, group=what, metric=f'AUC within a voice, {name}', clips=len(table), speakers=len(voices),
                    estimate=round(estimate, 4), low=round(low, 4), high=round(high, 4), baseline=round(statistic(length), 4))
 
 
 def judged(table, card, languages):
     "The table with what a calibration makes of it."
-    _, confidence = judge(card.get('calibration'), table[languages].to_numpy(), table['speech'].to_numpy(), table['sound_s'].to_numpy())
+    _, confidence = apply_calibration(card.get('calibration'), table[languages].to_numpy(), table['speech'].to_numpy(), table['sound_s'].to_numpy())
     return table.assign(confidence=confidence, sure=confidence >= threshold_at(card, table['sound_s'].to_numpy()))
 
 
@@ -240,9 +241,9 @@ def keep_in_card(result):
     "Write the overall figures into the card of the shipped weights."
     path = shipped_weights().with_suffix('.json')
     card = json.loads(path.read_text(encoding='utf-8'))
-    overall = result[~result['group'].str.contains(': ') & ~result['measure'].str.startswith('recall')]
+    overall = result[~result['group'].str.contains(': ') & ~result['metric'].str.startswith('recall')]
     card['figures'] = {'measured_by': 'benchmarks/language_quality.py, intervals by speaker'} | {
-        f'{line.measure}, {line.group}, {line.seconds} s': format_interval(line.estimate, line.low, line.high) for line in overall.itertuples()}
+        f'{line.metric}, {line.group}, {line.seconds} s': format_interval(line.estimate, line.low, line.high) for line in overall.itertuples()}
     with atomic_path(path) as temporary: temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False)+'\n', encoding='utf-8')
 
 
@@ -273,14 +274,14 @@ def main():
     quiet = scored(detector, not_speech_clips(rng))
     made = scored(detector, pd.DataFrame([dict(corpus='noises', speaker=f'{i}', language='none', audio=x) for i, x in enumerate(noises())]))
     in_disguise = [augment(samples, rng, [sounds[i] for i in rng.integers(len(sounds), size=4)]) for samples in sounds]
-    hidden = [scored(detector, cut(clips, in_disguise, s), length_s=s, disguised=True) for s in LENGTHS]
-    fit_on = pd.concat([*dev.values(), *hidden, *other.values(), made]).drop_duplicates(['corpus', 'speaker', 'clip', 'heard_s', 'disguised'])
+    hidden = [scored(detector, cut(clips, in_disguise, s), length_s=s, augmented=True) for s in LENGTHS]
+    fit_on = pd.concat([*dev.values(), *hidden, *other.values(), made]).drop_duplicates(['corpus', 'speaker', 'clip', 'heard_s', 'augmented'])
     fit_on = fit_on[fit_on.sound_s > 0]
     if arguments.calibrate: calibrate_shipped(fit_on, detector)
 
     calibration = detector.card.get('calibration')
     def with_lead(table):
-        chances, _ = judge(calibration, table[languages].to_numpy(), table['speech'].to_numpy(), table['sound_s'].to_numpy())
+        chances, _ = apply_calibration(calibration, table[languages].to_numpy(), table['speech'].to_numpy(), table['sound_s'].to_numpy())
         return table.assign(lead=np.log(chances[:, 1]+1e-12)-np.log(chances[:, 0]+1e-12), named=np.array(languages)[chances.argmax(axis=1)])
     dev = {s: with_lead(table) for s, table in dev.items()}
     lines = [line for s, table in dev.items() for line in choices(table, dev[3], s)]
@@ -291,8 +292,8 @@ def main():
     if len(words):
         word_sounds = [load(source(word)) for word in words.to_dict('records')]
         lines += within_voices(with_lead(scored(detector, cut(words, word_sounds, 3))), 'one word', 'same voice, dspspeech20')
-        lines += within_voices(with_lead(scored(detector, strung(words, word_sounds, 3, 20, rng))), 3, 'same voice, dspspeech20, words strung')
-    voices = embedded_clips().rename(columns={'path': 'audio'})
+        lines += within_voices(with_lead(scored(detector, strung(words, word_sounds, 3, 20, rng))), 3, 'same voice, dspspeech20, words concatenated')
+    voices = synthetic_clips().rename(columns={'path': 'audio'})
     voice_sounds = [load(path) for path in voices.audio]
     for s in (1, 3): lines += within_voices(with_lead(scored(detector, cut(voices, voice_sounds, s))), s, 'same voice, synthetic')
 

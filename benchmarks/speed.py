@@ -30,10 +30,10 @@ import soundfile
 import torch
 
 from mlcourse.core import write_csv
-from mlcourse.language.audio import SAMPLE_RATE, load
-from mlcourse.language.clips import embedded_clips
+from mlcourse.language.audio import load, SAMPLE_RATE
+from mlcourse.language.clips import synthetic_clips
 from mlcourse.language.detector import LanguageDetector
-from mlcourse.language.spectrogram import F_MAX, F_MIN, HOP_LENGTH, N_FFT, N_MELS, TOP_DB, log_mel, power_spectrogram
+from mlcourse.language.spectrogram import F_MAX, F_MIN, HOP_LENGTH, log_mel, N_FFT, N_MELS, power_spectrogram, TOP_DB
 
 HERE = Path(__file__).parent
 ROUNDS = 5
@@ -82,7 +82,7 @@ def whisper(folder):
 def five_seconds(folder, suffix, **options):
     "For every eighth voice and each language, a file of 5 s; a list of paths, and one of languages."
     paths, languages = [], []
-    for (language, voice), part in list(embedded_clips().groupby(['language', 'speaker']))[::8]:
+    for (language, voice), part in list(synthetic_clips().groupby(['language', 'speaker']))[::8]:
         samples = np.concatenate([load(path) for path in part.path])[:5*SAMPLE_RATE]
         paths.append(Path(folder)/f'{language}-{voice}{suffix}'); languages.append(language)
         soundfile.write(paths[-1], samples, SAMPLE_RATE, **options)
@@ -106,7 +106,7 @@ def main():
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     peer = whisper(arguments.whisper) if arguments.whisper else print('Whisper is skipped: --whisper says where its model is.')
-    short = embedded_clips().path.iloc[::20].to_list()
+    short = synthetic_clips().path.iloc[::20].to_list()
     detector = LanguageDetector.load()
     rows = [import_cost(), compare('decode an Opus file to 16 kHz (peer: librosa.load)', load, librosa_load, short),
             compare('log-mel (peer: librosa)', log_mel, librosa_log_mel, [load(path) for path in short])]

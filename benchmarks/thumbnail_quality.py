@@ -1,4 +1,4 @@
-"""How much of a video's success does the thumbnail tell, on a pretend YouTube and on real videos?
+"""How much of a video's success does the thumbnail tell, on a simulation and on real videos?
 
     python benchmarks/thumbnail_quality.py ~/data/thumbnails
     python benchmarks/thumbnail_quality.py ~/data/thumbnails --only pretend fitness_2017 --seeds 3
@@ -31,10 +31,13 @@ from PIL import Image
 from mlcourse.core import cache_folder, write_csv
 from mlcourse.evaluation import auc, bootstrap_interval
 from mlcourse.thumbnails.advice import advise
-from mlcourse.thumbnails.grader import AllDepths, ThumbnailGrader, _baselines, _learn, _say, backbone, features, image_adds, learner, to_pixels
-from mlcourse.thumbnails.properties import without_site_bars
-from mlcourse.thumbnails.simulate import best_possible_auc, pretend_youtube
-from mlcourse.thumbnails.videos import label, load_image
+from mlcourse.thumbnails.grader import (
+    _baselines, _learn, _predict_rows, backbone, image_adds, learner, MultiScalePooling, pooled_features,
+    ThumbnailGrader, to_pixels)
+from mlcourse.thumbnails.properties import without_site_padding
+from mlcourse.thumbnails.simulate import oracle_auc, simulate_videos
+from mlcourse.thumbnails.images import load_image
+from mlcourse.thumbnails.videos import label
 
 HERE = Path(__file__).parent
 DRAWS = 500 # of each bootstrap
@@ -56,7 +59,7 @@ def read(path, **options):
 def seen(pictures, name):
     "What the grader's network saw in each picture; kept in the cache folder under `name`."
     kept = cache_folder()/f'all_depths_{name}.npy'
-    if not kept.exists(): np.save(kept, features(AllDepths(backbone()).eval(), pictures))
+    if not kept.exists(): np.save(kept, pooled_features(MultiScalePooling(backbone()).eval(), pictures))
     return np.load(kept)
 
 
@@ -64,29 +67,29 @@ def pretend(rows, seeds, fine_tune, n_train=2000, n_test=1500):
     "The grader in worlds whose best possible score is known."
     for seed in range(1, seeds + 1):
         with tempfile.TemporaryDirectory() as folder:
-            videos = label(pretend_youtube(n_train + n_test, folder, image_share=0.3, age_trap=False, seed=seed))
+            videos = label(simulate_videos(n_train + n_test, folder, image_r2=0.3, age_confounding=False, seed=seed))
             channels = np.random.default_rng(seed).permutation(videos.channel_id.unique())
             videos['split'] = np.where(videos.channel_id.isin(channels[:n_train//10]), 'train', 'valid')
             start = time.process_time()
-            grader = ThumbnailGrader.fit(videos, folder, bar=False)
-            seconds = (time.process_time() - start) * n_train / len(videos) # it looks at the validation pictures too
-            said = grader.verdicts(videos, folder)
-            name, truth = f'pretend YouTube {seed}', said.above_threshold.to_numpy(bool)
-            best = best_possible_auc(said)
-            judges = {'image alone': said.said_image} | {judge: score for judge, score in _baselines(videos[videos.split == 'train'], said).items() if judge in ('subscribers', 'table')} | {'both': said.said_both}
-            if fine_tune and seed == 1: judges['image alone, fine_tune(3) of the same network'] = fine_tuned(videos, folder)
-            for judge, score in judges.items(): add(rows, said, name, 'above 100 views a day', judge, 'AUC', auc, truth, score)
-            add(rows, said, name, 'above 100 views a day', 'the best possible from the image', 'AUC', auc, truth, said.true_image)
-            # Both judges in one draw: what is lucky for the one is lucky for the other.
-            add(rows, said, name, 'above 100 views a day', 'image alone, of the best possible', 'share', lambda t, a, b: (auc(t, a) - 0.5) / (auc(t, b) - 0.5), truth, said.said_image, said.true_image)
-            added(rows, said, name, 'above 100 views a day')
-            rows.append(dict(data=name, label='', predictor='to learn from 2,000 thumbnails, one core', measure='seconds', n=n_train, channels=n_train//10, estimate=round(seconds, 1)))
+            grader = ThumbnailGrader.fit(videos, folder, progress=False)
+            seconds = (time.process_time() - start) * n_train / len(videos) # it snapshots at the validation pictures too
+            predicted = grader.predictions(videos, folder)
+            name, truth = f'simulation {seed}', predicted.above_threshold.to_numpy(bool)
+            best = oracle_auc(predicted)
+            models = {'image alone': predicted.p_image} | {model: score for model, score in _baselines(videos[videos.split == 'train'], predicted).items() if model in ('subscribers', 'tabular')} | {'combined': predicted.p_combined}
+            if fine_tune and seed == 1: models['image alone, fine_tune(3) of the same network'] = fine_tuned(videos, folder)
+            for model, score in models.items(): add(rows, predicted, name, 'above 100 views a day', model, 'AUC', auc, truth, score)
+            add(rows, predicted, name, 'above 100 views a day', 'oracle from the image', 'AUC', auc, truth, predicted.true_image)
+            # Both models in one draw: what is lucky for the one is lucky for the other.
+            add(rows, predicted, name, 'above 100 views a day', 'image alone, share of the oracle', 'share', lambda t, a, b: (auc(t, a) - 0.5) / (auc(t, b) - 0.5), truth, predicted.p_image, predicted.true_image)
+            added(rows, predicted, name, 'above 100 views a day')
+            rows.append(dict(data=name, label='', predictor='to learn from 2,000 thumbnails, one core', metric='seconds', n=n_train, channels=n_train//10, estimate=round(seconds, 1)))
             print(f'{name}: {seconds:.0f} seconds of one core to learn, taught by {grader.card["target"]}; best {best:.3f}', flush=True)
             keep(rows)
-    part = pd.DataFrame(rows).query("predictor == 'image alone, of the best possible' and data.str.startswith('pretend')")
-    spread = part.estimate.std() / len(part)**0.5
-    rows.append(dict(data='pretend YouTube, mean of the worlds', label='above 100 views a day', predictor='image alone, of the best possible', measure='share', n=int(part.n.sum()),
-                     channels=int(part.channels.sum()), estimate=round(part.estimate.mean(), 4), low=round(part.estimate.mean() - 1.96*spread, 4), high=round(part.estimate.mean() + 1.96*spread, 4)))
+    part = pd.DataFrame(rows).query("predictor == 'image alone, share of the oracle' and data.str.startswith('pretend')")
+    std = part.estimate.std() / len(part)**0.5
+    rows.append(dict(data='simulation, mean of the worlds', label='above 100 views a day', predictor='image alone, share of the oracle', metric='share', n=int(part.n.sum()),
+                     channels=int(part.channels.sum()), estimate=round(part.estimate.mean(), 4), low=round(part.estimate.mean() - 1.96*std, 4), high=round(part.estimate.mean() + 1.96*std, 4)))
     print({key: rows[-1][key] for key in ('data', 'estimate', 'low', 'high')})
 
 
@@ -98,13 +101,13 @@ def fine_tuned(videos, folder):
         return learn.get_preds()[0][:, 1].numpy()
 
 
-def added(rows, said, data, name):
+def added(rows, predicted, data, name):
     "What the image adds to the table and to the line, with intervals."
-    for question, row in image_adds(said, DRAWS).iterrows():
-        measure, what = question.split(': ')
-        rows.append(dict(data=data, label=name, predictor=f'what the image adds ({what})', measure=measure, n=len(said), channels=said.channel_id.nunique(),
+    for question, row in image_adds(predicted, DRAWS).iterrows():
+        metric, what = question.split(': ')
+        rows.append(dict(data=data, label=name, predictor=f'what the image adds ({what})', metric=metric, n=len(predicted), channels=predicted.channel_id.nunique(),
                          estimate=round(row['adds'], 4), low=round(row.low, 4), high=round(row.high, 4)))
-        print(f"{data:24} {rows[-1]['predictor']:60} {measure:5} {row['adds']:6.4f} [{row.low:7.4f}, {row.high:7.4f}]", flush=True)
+        print(f"{data:24} {rows[-1]['predictor']:60} {metric:5} {row['adds']:6.4f} [{row.low:7.4f}, {row.high:7.4f}]", flush=True)
 
 
 def keep(rows):
@@ -117,7 +120,7 @@ def keep(rows):
 def add(rows, videos, data, label_name, predictor, measure_name, statistic, *arrays):
     "Work out one number with its interval, keep it as a row, and print it."
     estimate, low, high = bootstrap_interval(statistic, *arrays, groups=videos.channel_id, n=DRAWS)
-    rows.append(dict(data=data, label=label_name, predictor=predictor, measure=measure_name, n=len(videos),
+    rows.append(dict(data=data, label=label_name, predictor=predictor, metric=measure_name, n=len(videos),
                      channels=videos.channel_id.nunique(), estimate=round(estimate, 4), low=round(low, 4), high=round(high, 4)))
     print(f"{data:24} {predictor:44} {measure_name:5} {estimate:6.3f} [{low:6.3f}, {high:6.3f}]  n = {len(videos)}, {rows[-1]['channels']} channels", flush=True)
 
@@ -129,23 +132,23 @@ def fitness(path, rows, width):
     tenth = pd.qcut(videos.log_age, 10, labels=False)
     labels = {f'above the median of {videos.views_per_day.median():.1f} views a day': videos.views_per_day > videos.views_per_day.median(),
               'above the median of its tenth by age': videos.views_per_day > videos.groupby(tenth).views_per_day.transform('median')}
-    pictures = [to_pixels(without_site_bars(load_image(data)), width) for data in videos.jpeg]
+    pictures = [to_pixels(without_site_padding(load_image(data)), width) for data in videos.jpeg]
     numbers = seen(pictures, f"{hashlib.sha256(''.join(videos.video_id).encode()).hexdigest()[:16]}_{width}")
     train = (videos.split == 'train').to_numpy()
     for name, target in labels.items():
         print(f'-- label: {name}')
         rows_of = videos.assign(above_threshold=target.astype('boolean'))
-        weights, bias, card = _learn(numbers[train], rows_of[train], AllDepths(backbone()).eval().sizes())
-        said = rows_of[~train].join(_say(card, numbers[~train] @ weights + bias, rows_of[~train]))
-        truth = said.above_threshold.to_numpy(bool)
-        judges = _baselines(rows_of[train], said)
-        judges = {'age': judges['age'], 'subscribers': judges['subscribers'], 'age + subscribers': judges['table'], 'image alone': said.said_image, 'age + subscribers + image': said.said_both}
-        for predictor, score in judges.items(): add(rows, said, 'fitness_2017', name, predictor, 'AUC', auc, truth, score)
-        # How much of what the image says is how old the video is? The same judge, asked about age.
-        age = np.corrcoef(pd.Series(said.said_image).rank(), said.log_age.rank())[0, 1]
-        rows.append(dict(data='fitness_2017', label=name, predictor="rank correlation of the image's judge with age", measure='r', n=len(said), channels=said.channel_id.nunique(), estimate=round(age, 4)))
-        print(f"taught by {card['target']}, pull {card['pull']:g}; rank correlation of the image's judge with age {age:.2f}")
-        added(rows, said, 'fitness_2017', name)
+        weights, bias, card = _learn(numbers[train], rows_of[train], MultiScalePooling(backbone()).eval().sizes())
+        predicted = rows_of[~train].join(_predict_rows(card, numbers[~train] @ weights + bias, rows_of[~train]))
+        truth = predicted.above_threshold.to_numpy(bool)
+        models = _baselines(rows_of[train], predicted)
+        models = {'age': models['age'], 'subscribers': models['subscribers'], 'age + subscribers': models['tabular'], 'image alone': predicted.p_image, 'age + subscribers + image': predicted.p_combined}
+        for predictor, score in models.items(): add(rows, predicted, 'fitness_2017', name, predictor, 'AUC', auc, truth, score)
+        # How much of what the image says is how old the video is? The same model, asked about age.
+        age = np.corrcoef(pd.Series(predicted.p_image).rank(), predicted.log_age.rank())[0, 1]
+        rows.append(dict(data='fitness_2017', label=name, predictor="rank correlation of the image's model with age", metric='r', n=len(predicted), channels=predicted.channel_id.nunique(), estimate=round(age, 4)))
+        print(f"taught by {card['target']}, alpha {card['alpha']:g}; rank correlation of the image's model with age {age:.2f}")
+        added(rows, predicted, 'fitness_2017', name)
 
 
 def r_squared(x, y):

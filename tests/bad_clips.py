@@ -10,7 +10,7 @@ import av
 import numpy as np
 import soundfile
 
-from mlcourse.language.audio import SAMPLE_RATE, load
+from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
 
 CONTAINERS = {'wav': ('wav', 'pcm_s16le'), 'flac': ('flac', 'flac'), 'mp3': ('mp3', 'libmp3lame'), 'ogg': None,
@@ -134,7 +134,7 @@ def make(folder, address, seed=0):
     if hasattr(os, 'mkfifo'): os.mkfifo(folder/'pipe.wav'); (folder/'loop.wav').symlink_to('loop.wav'); (folder/'nowhere.wav').symlink_to('gone.wav')
 
 
-def judge(folder):
+def apply_calibration(folder):
     "Load each file in `folder`; a line of JSON for each."
     os.chdir(folder) # where a playlist would look
     for path in sorted(folder.iterdir()):
@@ -148,4 +148,4 @@ def judge(folder):
 if __name__ == '__main__':
     task, folder = sys.argv[1], Path(sys.argv[2])
     if task == 'make': make(folder, 'http://127.0.0.1:9', int(sys.argv[3]) if len(sys.argv) > 3 else 0)
-    else: judge(folder)
+    else: apply_calibration(folder)

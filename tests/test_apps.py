@@ -7,7 +7,7 @@ import pytest
 import soundfile
 
 from bad_clips import encode
-from mlcourse.language.audio import SAMPLE_RATE, load
+from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
 
 APP = "from mlcourse.language.app import LanguageApp\napp = LanguageApp()\napp"

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 import soundfile
 
-from mlcourse.language.audio import SAMPLE_RATE, UnreadableClip, load
+from mlcourse.language.audio import load, SAMPLE_RATE, UnreadableClip
 from mlcourse.language.clips import example_clips, folder_clips
 from mlcourse.language.detector import LanguageDetector
 

@@ -8,7 +8,8 @@ import pytest
 from PIL import Image, ImageDraw, ImageFont
 
 from mlcourse.thumbnails.advice import advise
-from mlcourse.thumbnails.videos import BadVideos, UnreadableImage, label, load_image, read_videos
+from mlcourse.thumbnails.images import load_image, UnreadableImage
+from mlcourse.thumbnails.videos import BadVideos, label, read_videos
 
 
 def png(width, height, pixels=b'\0'):
@@ -130,7 +131,7 @@ def test_a_page_of_text_gets_its_edits_or_a_reason():
     for i in range(9): ImageDraw.Draw(image).text((20, 10 + 38*i), f'line {i} of far too many words', fill='white', font=ImageFont.load_default(30 - i))
     report = advise(image)
     assert {'too many words', 'small text'} <= {item.name for item in report.recommendations}
-    for item in report.recommendations: assert item.preview or item.remark or item.name in ('blurred', 'small', 'heavy file')
+    for item in report.recommendations: assert item.preview or item.note or item.name in ('blurred', 'small', 'heavy file')
     assert report.to_html(page=True).isascii()
 
 

@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from mlcourse.language.clips import example_clips
-from mlcourse.thumbnails.advice import sample_thumbnail
+from mlcourse.thumbnails.edits import sample_thumbnail
 
 COMMAND = [sys.executable, '-c', 'import sys; from mlcourse.cli import main; sys.exit(main())']
 CLIPS = [str(path) for path in example_clips().path]
@@ -25,7 +25,7 @@ def test_the_command_is_installed():
     assert subprocess.run([Path(sys.executable).parent/'mlcourse', '--help'], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize('command', ['detect', 'grade', 'collect', 'demo', 'app'])
+@pytest.mark.parametrize('command', ['detect', 'advise', 'collect', 'demo', 'app'])
 def test_help_shows_an_example(command):
     done = mlcourse(command, '--help')
     assert done.returncode == 0 and f'example: mlcourse {command}' in done.stdout
@@ -69,29 +69,29 @@ def test_detect_with_weights_that_are_none(tmp_path):
 
 def test_grade_json(tmp_path):
     (tmp_path/'text.jpg').write_text('not a picture')
-    done = mlcourse('grade', '--json', '--title', '<b>x</b>', SAMPLE, 'text.jpg', cwd=tmp_path)
+    done = mlcourse('advise', '--json', '--title', '<b>x</b>', SAMPLE, 'text.jpg', cwd=tmp_path)
     good, bad = json.loads(done.stdout, parse_constant=pytest.fail) # NaN and Infinity are not JSON
     assert done.returncode == 1 and good.keys() == bad.keys() and bad['error'] and bad['properties'] is None
     assert good['title'] == '<b>x</b>' and good['recommendations'][0].keys() >= {'property', 'finding', 'why', 'fix', 'severity'}
 
 
 def test_grade_for_people():
-    done = mlcourse('grade', SAMPLE)
+    done = mlcourse('advise', SAMPLE)
     assert done.returncode == 0 and 'severity' in done.stdout and not done.stderr
 
 
 def test_grade_says_what_was_not_judged(tmp_path):
     Image.new('RGB', (320, 180), 'teal').save(tmp_path/'copy.png')
-    assert '\n  note: This has the size of one of YouTube' in mlcourse('grade', 'copy.png', cwd=tmp_path).stdout
+    assert '\n  note: This has the size of one of YouTube' in mlcourse('advise', 'copy.png', cwd=tmp_path).stdout
 
 
 def test_names_with_odd_characters_stay_on_one_line(tmp_path):
     for name in ('two\nlines.jpg', 'red\x1b[31m.jpg', 'back\u202egpj.exe'):
-        done = mlcourse('grade', name, cwd=tmp_path)
+        done = mlcourse('advise', name, cwd=tmp_path)
         assert done.returncode == 1 and done.stderr.count('\n') == 1 and done.stderr[:-1].isprintable()
         try: Image.new('RGB', (320, 180), 'teal').save(tmp_path/name, 'JPEG')
         except OSError: continue # not a file name here
-        said = mlcourse('grade', name, cwd=tmp_path).stdout
+        said = mlcourse('advise', name, cwd=tmp_path).stdout
         assert all(line.isprintable() for line in said.split('\n')) and said.split('\n')[0].endswith('worst first.')
 
 
@@ -105,8 +105,8 @@ posix = pytest.mark.skipif(os.name == 'nt', reason='pipes and signals as on Linu
 
 @posix
 def test_a_reader_that_has_gone():
-    "As in `mlcourse grade *.jpg | head -1`."
-    process = subprocess.Popen([*COMMAND, 'grade', *[SAMPLE]*3], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    "As in `mlcourse advise *.jpg | head -1`."
+    process = subprocess.Popen([*COMMAND, 'advise', *[SAMPLE]*3], stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     process.stdout.close()
     assert process.wait(60) == 1 and process.stderr.read() == b''
     process.stderr.close()
@@ -118,7 +118,7 @@ def test_ctrl_c():
                                'mlcourse.cli.answer_each = lambda *a: print("go", flush=True) or time.sleep(60)')
     # A shell may have started us in the background, where Ctrl-C is ignored, and children inherit that.
     def listen(): signal.signal(signal.SIGINT, signal.SIG_DFL)
-    process = subprocess.Popen([sys.executable, '-c', code, 'grade', SAMPLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen)
+    process = subprocess.Popen([sys.executable, '-c', code, 'advise', SAMPLE], stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=listen)
     assert process.stdout.readline() == b'go\n'
     time.sleep(0.2)
     process.send_signal(signal.SIGINT)

@@ -13,8 +13,10 @@ sys.path.insert(0, str(ROOT/'benchmarks'))
 import collect_speed
 from mlcourse.cli import main
 from mlcourse.core import DownloadFailed
-from mlcourse.thumbnails.videos import (COLUMNS, KINDS, PAUSES_S, STATUSES, NothingComesBack, StoppedBySite, TooManyRequests, as_videos, ask_site, collect,
-                                        fetch_image, find_videos, label, observe, read_observations, read_videos, video_row)
+from mlcourse.thumbnails.collect import (
+    ask_site, collect, fetch_image, find_videos, NothingComesBack, observe, PAUSES_S, StoppedBySite,
+    TooManyRequests, video_row)
+from mlcourse.thumbnails.videos import as_videos, COLUMNS, KINDS, label, read_snapshots, read_videos, STATUSES
 
 CHANNEL = 'UC' + 'x'*22
 VIDEO = 'aaaaaaaaaaa'
@@ -134,7 +136,7 @@ def test_a_check_for_robots_stops_at_once_and_keeps_what_is_there(picture_server
     with pytest.raises(StoppedBySite) as error:
         collect(ids, tmp_path, pause_s=0, extract=suspicious, image_url=picture_server, report=lambda text: None, sleep=slept.append)
     assert 'no robot' in str(error.value) and str(error.value).count('.') == 1 and not any(slept)
-    assert read_videos(tmp_path).video_id.tolist() == read_observations(tmp_path).video_id.tolist() == [VIDEO]
+    assert read_videos(tmp_path).video_id.tolist() == read_snapshots(tmp_path).video_id.tolist() == [VIDEO]
     asked = []
     def quiet(url, flat=False, limit=None): asked.append(url[-11:]); return PAGE
     assert collect(ids, tmp_path, pause_s=0, extract=quiet, image_url=picture_server, report=lambda text: None).video_id.tolist() == ids
@@ -157,7 +159,7 @@ def test_info_with_each_field_missing_or_hostile(name, picture_server, tmp_path)
     ids = [f'{i:011}' for i in range(len(HOSTILE))] # and all the way to the disk and back
     site = lambda url, flat=False, limit=None: {} if flat else PAGE | {name: HOSTILE[int(url[-11:])]}
     videos = collect(ids, tmp_path, pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
-    assert videos.video_id.tolist() == read_observations(tmp_path).video_id.tolist() == ids and 'failed' not in set(videos.status)
+    assert videos.video_id.tolist() == read_snapshots(tmp_path).video_id.tolist() == ids and 'failed' not in set(videos.status)
 
 
 def test_no_info_at_all(tmp_path):
@@ -172,8 +174,8 @@ def test_titles_survive(picture_server, tmp_path):
     site = lambda url, flat=False, limit=None: PAGE | dict(title=TITLES[int(url[-11:])])
     videos = collect(ids, tmp_path, pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
     clean = [' '.join(t.replace('\x00', ' ').replace('\u2028', ' ').replace('\ud800', '?').split()) for t in TITLES]
-    assert videos.title.tolist() == read_observations(tmp_path).title.tolist() == clean
-    with (tmp_path/'observations.csv').open(newline='', encoding='utf-8') as file: assert len(file.read().splitlines()) == len(ids) + 1
+    assert videos.title.tolist() == read_snapshots(tmp_path).title.tolist() == clean
+    with (tmp_path/'snapshots.csv').open(newline='', encoding='utf-8') as file: assert len(file.read().splitlines()) == len(ids) + 1
     assert '<script>' not in videos.to_html()
 
 
@@ -186,7 +188,7 @@ def test_ids_that_are_paths(picture_server, tmp_path):
     assert list(find_videos(['@somebody'], site)[0]) == [VIDEO]
     collect('@somebody', tmp_path/'a'/'b', pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
     files = sorted(str(path.relative_to(tmp_path)) for path in tmp_path.rglob('*') if path.is_file())
-    assert files == [f'a/b/images/{VIDEO}.jpg', 'a/b/observations.csv', 'a/b/videos.csv']
+    assert files == [f'a/b/images/{VIDEO}.jpg', 'a/b/snapshots.csv', 'a/b/videos.csv']
     for bad in BAD_IDS:
         if isinstance(bad, str):
             with pytest.raises(ValueError): fetch_image(bad, tmp_path, image_url=picture_server)
@@ -215,9 +217,9 @@ def test_an_observation_that_is_cut_off_goes_on(picture_server, tmp_path):
     ids = [f'{i:011}' for i in range(6)]
     options = dict(pause_s=0, image_url=picture_server, report=lambda text: None)
     collect(ids, tmp_path, extract=page_of(), **options)
-    first = read_observations(tmp_path)
+    first = read_snapshots(tmp_path)
     week_ago = first.assign(observed_at=first.observed_at - pd.Timedelta(days=7))
-    for name in ('videos.csv', 'observations.csv'): week_ago[list(COLUMNS)].to_csv(tmp_path/name, index=False)
+    for name in ('videos.csv', 'snapshots.csv'): week_ago[list(COLUMNS)].to_csv(tmp_path/name, index=False)
     def dead(url, flat=False, limit=None): raise OSError('Connection reset by peer')
     assert observe(tmp_path, extract=dead, **options).view_count.tolist() == [5000]*6 # a failed look counts as none
     asked = []
@@ -227,8 +229,8 @@ def test_an_observation_that_is_cut_off_goes_on(picture_server, tmp_path):
     with pytest.raises(KeyboardInterrupt): observe(tmp_path, extract=stops, **options)
     assert read_videos(tmp_path).view_count.tolist() == [6000]*3 + [5000]*3
     assert observe(tmp_path, extract=page_of(view_count=6000), **options).view_count.tolist() == [6000]*6
-    looks = read_observations(tmp_path)
-    assert looks[looks.status == 'ok'].video_id.value_counts().tolist() == [2]*6
+    snapshots = read_snapshots(tmp_path)
+    assert snapshots[snapshots.status == 'ok'].video_id.value_counts().tolist() == [2]*6
 
 
 def test_the_table_can_be_made_again_from_the_observations(picture_server, tmp_path):
@@ -242,7 +244,7 @@ def test_the_table_can_be_made_again_from_the_observations(picture_server, tmp_p
 def test_killed_three_times_nothing_is_lost_or_doubled(tmp_path):
     found = collect_speed.trial(tmp_path, 400) # benchmarks/collect_speed.py does it with 1,000
     assert found['times killed at work'] == 3 and found['times told 429, and waited'] == 2
-    for what in ('rows lost', 'rows doubled', 'rows that are wrong', 'good looks doubled'): assert found[what] == 0, what
+    for what in ('rows lost', 'rows doubled', 'rows that are wrong', 'good snapshots doubled'): assert found[what] == 0, what
     assert found['asked for twice, as a kill cut off the first look'] <= 3
 
 

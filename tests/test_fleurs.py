@@ -8,7 +8,7 @@ import pytest
 import soundfile
 
 from mlcourse.core import DownloadFailed
-from mlcourse.language.clips import COLUMNS, FLEURS_LANGUAGES, UnreadableTable, UnusableArchive, fleurs_clips, unpack
+from mlcourse.language.clips import COLUMNS, fleurs_clips, FLEURS_LANGUAGES, unpack, UnreadableTable, UnusableArchive
 
 SOUND = 0.1*np.random.default_rng(0).normal(size=4000).astype(np.float32)
 

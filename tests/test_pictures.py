@@ -10,9 +10,9 @@ import soundfile
 from PIL import Image
 
 from conftest import PICTURES
-from mlcourse.language.audio import SAMPLE_RATE, load
+from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
-from mlcourse.thumbnails.advice import sample_thumbnail
+from mlcourse.thumbnails.edits import sample_thumbnail
 from test_apps import APP, FILES, heard, voice
 from test_thumbnail_app import ALL_EDITS, APP as THUMBNAIL_APP, FIRST
 

@@ -3,7 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlcourse.thumbnails.advice import sample_thumbnail
+from mlcourse.thumbnails.edits import sample_thumbnail
 
 APP = 'from mlcourse.thumbnails.app import ThumbnailApp\napp = ThumbnailApp()\napp'
 FIRST, SECOND = ('.mlc-drop >> nth=0 >> input[type=file]', '.mlc-drop >> nth=1 >> input[type=file]')
