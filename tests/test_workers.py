@@ -30,14 +30,14 @@ def gone(group, seconds=30):
 
 def test_ctrl_c_stops_the_workers(tmp_path):
     body = ("if __name__ == '__main__':\n"
-            "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # whoever runs the tests may ignore it
+            "    signal.signal(signal.SIGINT, signal.default_int_handler)\n"  # it may be ignored where the tests run
             "    " + WORK.format(path=example_clips().path.iloc[0], n=20_000))
-    process, heard = start(script(tmp_path, body)), b''
+    process, output = start(script(tmp_path, body)), b''
     try:
-        while not re.search(rb'\b[1-9]\d*/20000', heard):
-            piece = os.read(process.stderr.fileno(), 4096)
-            assert piece, heard
-            heard += piece
+        while not re.search(rb'\b[1-9]\d*/20000', output):
+            chunk = os.read(process.stderr.fileno(), 4096)
+            assert chunk, output
+            output += chunk
         os.killpg(process.pid, signal.SIGINT)
         rest = process.communicate(timeout=120)[1]
         assert process.returncode != 0 and b'KeyboardInterrupt' in rest
@@ -51,4 +51,5 @@ def test_a_script_without_a_main_guard_gets_a_sentence(tmp_path):
     try: errors = process.communicate(timeout=200)[1].decode()
     finally:
         if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
-    assert process.returncode != 0 and '\nOSError: A worker process ended early: in a script, call predict_many under' in errors
+    expected = '\nOSError: A worker process ended early: in a script, call predict_many under'
+    assert process.returncode != 0 and expected in errors
