@@ -20,7 +20,7 @@ help:
 	@echo "make test        every check, on copies: the notebooks and the tests (ten minutes at most)"
 	@echo "make notebooks   run all notebooks and save them with their figures (FLAGS='slow network' for all of it)"
 	@echo "make weights SPEECH=folder VOICES=folder   train the shipped weights again: voices, teacher, network (two hours)"
-	@echo "make ablation SPEECH=folder                train the six networks that 16_model compares (half an hour)"
+	@echo "make ablation SPEECH=folder                train the six networks that 07_training compares (half an hour)"
 	@echo "make dev         once, for people who change notebooks: git hooks and the merge driver"
 	@echo "make clean       remove .venv and what the others made"
 	@echo "Options: PYTHON=python3.12 chooses the Python, TORCH=cpu the small build of torch on Linux."
@@ -43,13 +43,13 @@ notebooks:
 	@$(BIN)/python tools/notebooks.py --flags "$(FLAGS)"
 	@$(BIN)/python tools/readme.py
 
-# SPEECH holds train_*.parquet and dev.parquet, VOICES the voices of kokoro-js: data/make_training_voices.py says how to get them.
+# SPEECH holds train_*.parquet and dev.parquet, VOICES the voices of kokoro-js: recipes/training_voices.py says how to get them.
 weights:
 	@$(SETUP) --dev
 	$(BIN)/pip install --quiet -c constraints.txt -e .[voices,teacher]
-	$(BIN)/python data/make_training_voices.py "$(SPEECH)" --voices "$(VOICES)" --clips 3000
-	$(BIN)/python data/teach.py "$(SPEECH)"
-	MLCOURSE_SPEECH="$(abspath $(SPEECH))" $(BIN)/python tools/notebooks.py --flags slow nbs/language/16_model.ipynb
+	$(BIN)/python recipes/training_voices.py "$(SPEECH)" --voices "$(VOICES)"
+	$(BIN)/python recipes/teacher.py "$(SPEECH)"
+	$(BIN)/python recipes/language_detector.py "$(SPEECH)"
 	$(BIN)/python benchmarks/language_quality.py "$(SPEECH)" --calibrate
 
 ablation:

