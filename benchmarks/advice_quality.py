@@ -1,10 +1,10 @@
 """Is the advice right? Plant faults in thumbnails, and see whether they are named and whether the edits fix them.
 
-    python benchmarks/advice_quality.py ~/data/gallery.parquet              # the half that is reported
-    python benchmarks/advice_quality.py ~/data/gallery.parquet --half tune  # the half the rules were tuned on
+    python benchmarks/advice_quality.py ~/data/thumbnails/gallery.parquet
+    python benchmarks/advice_quality.py ~/data/thumbnails/gallery.parquet --half tune
 
-gallery.parquet holds real thumbnails (columns video_id, source, image as JPEG bytes). Without it only drawn ones are
-used.
+The first takes the half that is reported, the second the half the rules were tuned on. gallery.parquet holds real
+thumbnails (columns video_id, source, image as JPEG bytes). Without it only drawn ones are used.
 
 The faults, their levels, the seeds and the halves below were written down before the rules were tuned:
 
