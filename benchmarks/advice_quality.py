@@ -1,9 +1,11 @@
-"""Is the advice right? Plant faults in thumbnails, and see whether they are named and whether the edits mend them.
+"""Is the advice right? Plant faults in thumbnails, and see whether they are named and whether the edits fix them.
 
-    python benchmarks/advice_quality.py ~/data/thumbnails/gallery.parquet              # the half that is reported
-    python benchmarks/advice_quality.py ~/data/thumbnails/gallery.parquet --half tune  # the half the rules were tuned on
+    python benchmarks/advice_quality.py ~/data/thumbnails/gallery.parquet
+    python benchmarks/advice_quality.py ~/data/thumbnails/gallery.parquet --half tune
 
-gallery.parquet holds real thumbnails (columns video_id, source, image as JPEG bytes). Without it only drawn ones are used.
+The first takes the half that is reported, the second the half the rules were tuned on. gallery.parquet holds real
+thumbnails (columns video_id, source, image as JPEG bytes). Without it only drawn ones are used.
+
 The faults, their levels, the seeds and the halves below were written down before the rules were tuned:
 
 - Twelve kinds of faults, one at a time, each at a level drawn at random from the range in `FAULTS`.
@@ -11,21 +13,21 @@ The faults, their levels, the seeds and the halves below were written down befor
   exposure, contrast and colour, one to four words and at most a few shapes (`clean_drawing`). Each gets four of the
   twelve faults in turn, so that every fault is planted in 100 of them.
 - Real thumbnails: 100, from the half of the gallery whose hashed video_id is odd; even ones are for tuning.
-- A planted fault counts as named when its rule speaks after planting. Thumbnails of which the rule spoke before are
+- A planted fault counts as named when its rule fires after planting. Thumbnails for which the rule fired before are
   left out for that fault and counted, so that an alarm that was there anyway is no success.
-- An edit counts as mending when its rule is silent about the edited picture and no rule that was silent before the edit
-  speaks after it. It is asked of every planted fault that was named and whose rule has edits; no preview is no mending.
+- An edit counts as a fix when its rule does not fire for the edited picture and no rule that did not fire before the
+  edit fires after it. It is asked of every planted fault that was named and whose rule has edits; no preview is no fix.
 - Later we saw what that does not allow for: a picture that was darkened on purpose hides small text of its own, and who
-  brightens it again breaks nothing. So there are two counts. `fixed` forgives what spoke before the fault was planted,
+  brightens it again breaks nothing. So there are two counts. `fixed` forgives what fired before the fault was planted,
   too, as long as the report says so; `fixed strictly` is the count above.
 - Alarms are counted on thumbnails as they are: the drawn ones, and the real ones of the gallery's trending part.
 - Intervals draw thumbnails again (bootstrap, 95%).
 
 What is done is kept in the cache folder after every thumbnail, so that a run that was stopped goes on where it was; the
-kept answers are for the rules as they are and are asked for anew when the code changes. `--drawn 20 --real 20` snapshots at
+kept answers are for the rules as they are and are asked for anew when the code changes. `--drawn 20 --real 20` looks at
 fewer, and `--done` shows what was kept so far.
 """
-import argparse, hashlib, io, json, time
+import argparse, hashlib, json, time
 from functools import cache
 from pathlib import Path
 
@@ -35,11 +37,11 @@ from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from mlcourse.core import atomic_path, cache_folder, write_csv
 from mlcourse.evaluation import bootstrap_interval
-from mlcourse.thumbnails import advice, properties
+from mlcourse.thumbnails import advice, edits, properties
 from mlcourse.thumbnails.advice import advise, apply_fix, MIN_SEVERITY, RULES, severities
+from mlcourse.thumbnails.images import load_image
 from mlcourse.thumbnails.properties import measure, PROPERTIES, without_site_padding
 from mlcourse.thumbnails.simulate import channel_look, draw_thumbnail
-from mlcourse.thumbnails.images import load_image
 
 HERE = Path(__file__).parent
 TRENDING = 'aryan-jadon/Dataset-ML-Spring-2022' # the value of `source` of the trending part
@@ -67,7 +69,7 @@ def too_dark(image, rng): return levels(image, lambda x: x * rng.uniform(0.12, 0
 def too_bright(image, rng):
     "Half of them overexposed until 40 to 65% is clipped, half covered in white fog."
     if rng.random() < 0.5:
-        share, fog = rng.uniform(0.4, 0.65), None
+        share = rng.uniform(0.4, 0.65)
         gain = 255 / max(np.quantile(np.asarray(image.convert('L')), 1 - share), 8)
         return levels(image, lambda x: x * max(gain, 1))
     k = rng.uniform(0.15, 0.35)
@@ -112,9 +114,9 @@ def plate(image, lines, size, x, y, ink, paper):
 
 
 def small_text(image, rng):
-    "A line of five to eight words, 5 to 6% of the height, white on black, left of the badge."
-    size = max(9, round(image.height * rng.uniform(0.05, 0.06)))
-    return plate(image, [' '.join(some_words(rng, 5, 8))], size, rng.uniform(0, 0.3), rng.uniform(0, 0.7), 'white', 'black')
+    "A line of five to eight words, 5 to 6% of the height, white on black, left of the timestamp."
+    size, line = max(9, round(image.height * rng.uniform(0.05, 0.06))), ' '.join(some_words(rng, 5, 8))
+    return plate(image, [line], size, rng.uniform(0, 0.3), rng.uniform(0, 0.7), 'white', 'black')
 
 
 def luminance(grey): # relative luminance of a grey level, WCAG 2
@@ -126,21 +128,23 @@ def low_text_contrast(image, rng):
     "Two or three words, 13 to 18% of the height, on a plate of a grey with a contrast ratio of 1.3 to 1.8."
     ratio, paper = rng.uniform(1.3, 1.8), int(rng.integers(90, 200))
     ink = min(range(256), key=lambda g: abs((luminance(g) + 0.05) / (luminance(paper) + 0.05) - ratio))
-    words = some_words(rng, 2, 3)
-    return plate(image, words, round(image.height * rng.uniform(0.13, 0.18)), rng.uniform(0, 0.5), rng.uniform(0, 0.4), (ink,)*3, (paper,)*3)
+    words, size = some_words(rng, 2, 3), round(image.height * rng.uniform(0.13, 0.18))
+    return plate(image, words, size, rng.uniform(0, 0.5), rng.uniform(0, 0.4), (ink,)*3, (paper,)*3)
 
 
 def too_many_words(image, rng):
     "Sixteen to twenty-four outlined words, 8 to 10% of the height, four a line."
     words = some_words(rng, 16, 24)
     lines = [' '.join(words[i:i+4]) for i in range(0, len(words), 4)]
-    return plate(image, lines, round(image.height * rng.uniform(0.08, 0.1)), rng.uniform(0, 0.4), rng.uniform(0, 0.6), 'white', None)
+    size = round(image.height * rng.uniform(0.08, 0.1))
+    return plate(image, lines, size, rng.uniform(0, 0.4), rng.uniform(0, 0.6), 'white', None)
 
 
 def under_the_timestamp(image, rng):
     "One or two words, 14 to 20% of the height, on a plate in the bottom right corner."
     words = [word for word in some_words(rng, 8, 8) if len(word) > 2][:rng.integers(1, 3)]
-    return plate(image, [' '.join(words)], round(image.height * rng.uniform(0.14, 0.2)), 1, rng.uniform(0.97, 1), 'white', 'black')
+    size = round(image.height * rng.uniform(0.14, 0.2))
+    return plate(image, [' '.join(words)], size, 1, rng.uniform(0.97, 1), 'white', 'black')
 
 
 def letterbox(image, rng):
@@ -159,9 +163,12 @@ def shape(image, rng):
     return image.crop((round(x), round(y), round(x + w), round(y + h)))
 
 
-FAULTS = {'too dark': too_dark, 'too bright': too_bright, 'low contrast': low_contrast, 'blurred': blurred, 'low saturation': low_saturation, 'cluttered': cluttered,
-          'small text': small_text, 'low text contrast': low_text_contrast, 'too many words': too_many_words, 'under the timestamp': under_the_timestamp,
-          'letterbox': letterbox, 'shape': shape}
+FAULTS = {'too dark': too_dark, 'too bright': too_bright, 'low contrast': low_contrast, 'blurred': blurred,
+          'low saturation': low_saturation, 'cluttered': cluttered, 'small text': small_text,
+          'low text contrast': low_text_contrast, 'too many words': too_many_words,
+          'under the timestamp': under_the_timestamp, 'letterbox': letterbox, 'shape': shape}
+SEED_NAMES = {'low contrast': 'flat', 'low saturation': 'dull', 'low text contrast': 'pale text',
+              'under the timestamp': 'under the badge', 'letterbox': 'bars'} # a part of the seeds, which do not change
 
 
 def clean_drawing(seed, number):
@@ -178,25 +185,30 @@ def odd(video_id): return int(hashlib.sha1(str(video_id).encode()).hexdigest(), 
 
 def pictures(gallery, half, n_drawn, n_real):
     "Tuples (kind, name, picture), drawn and real in turn; of the real ones `N_REAL` at most are planted with faults."
-    drawn = [('drawn', f'{seed}-{number}', lambda s=seed, n=number: clean_drawing(s, n)) for number in range(N_DRAWN) for seed in SEEDS[half]]
+    drawn = [('drawn', f'{seed}-{number}', lambda s=seed, n=number: clean_drawing(s, n))
+             for number in range(N_DRAWN) for seed in SEEDS[half]]
     real = []
     if gallery:
         table = pd.read_parquet(gallery)
         table = table[[odd(video_id) == (half == 'report') for video_id in table.video_id]]
         table['order'] = [hashlib.sha1(f'order {video_id}'.encode()).hexdigest() for video_id in table.video_id]
         for row in table.sort_values('order').itertuples():
-            real.append(('trending' if row.source == TRENDING else 'other', row.video_id, lambda data=row.image: without_site_padding(load_image(data))))
+            kind = 'trending' if row.source == TRENDING else 'other'
+            real.append((kind, row.video_id, lambda data=row.image: without_site_padding(load_image(data))))
     drawn, real = drawn[:n_drawn], real[:n_real]
     return [each for pair in zip(drawn, real) for each in pair] + drawn[len(real):] + real[len(drawn):]
 
 
 def severity(fault, image):
-    "What one rule says; only what it snapshots at is measured."
+    "The severity by one rule; only what it looks at is measured."
     asked = ['text', 'subject'] if fault == 'under the timestamp' else [RULES[fault].property]
-    return RULES[fault].severity({name: value for each in asked for name, value in PROPERTIES[each].measure(image).items()})
+    found = {name: value for each in asked for name, value in PROPERTIES[each].measure(image).items()}
+    return RULES[fault].severity(found)
 
 
-def rng_of(name, fault): return np.random.default_rng(int(hashlib.sha1(f'{name} {fault}'.encode()).hexdigest()[:12], 16))
+def rng_of(name, fault):
+    seed = hashlib.sha1(f'{name} {SEED_NAMES.get(fault, fault)}'.encode()).hexdigest()[:12]
+    return np.random.default_rng(int(seed, 16))
 
 
 def planted(kind, name):
@@ -208,24 +220,26 @@ def planted(kind, name):
 
 
 def named(name, image, fault):
-    "Was the rule silent before, and does it speak after?"
+    "Did the rule not fire before, and does it fire after?"
     before, after = severity(fault, image), severity(fault, FAULTS[fault](image, rng_of(name, fault)))
     return dict(counts=before < MIN_SEVERITY, value=float(after >= MIN_SEVERITY), severity=after)
 
 
 def alarms(name, image, fault):
-    "How many rules speak about the picture as it is, and which."
+    "How many rules fire for the picture as it is, and which."
     items = advise(image).recommendations
     return dict(counts=True, value=len(items), severity=0, names=', '.join(item.name for item in items))
 
 
 def fixed(name, image, fault):
-    "Of a fault that was named and whose rule has edits: is there a preview, and did it bring on nothing that was not in the picture before?"
+    "Of a fault that was named and whose rule has edits: does one help, and bring on nothing that was not there before?"
     spoiled = FAULTS[fault](image, rng_of(name, fault))
-    if severity(fault, image) >= MIN_SEVERITY or severity(fault, spoiled) < MIN_SEVERITY: return dict(counts=False, value=0, severity=0)
+    if severity(fault, image) >= MIN_SEVERITY or severity(fault, spoiled) < MIN_SEVERITY:
+        return dict(counts=False, value=0, severity=0)
     edited, _, revealed = apply_fix(fault, spoiled, measure(spoiled))
-    there = severities(measure(image)) if revealed else {}
-    return dict(counts=True, value=float(edited is not None and all(there[other] >= MIN_SEVERITY for other in revealed)), severity=0,
+    before = severities(measure(image)) if revealed else {}
+    helps = edited is not None and all(before[other] >= MIN_SEVERITY for other in revealed)
+    return dict(counts=True, value=float(helps), severity=0,
                 strict=float(edited is not None and not revealed), names=', '.join(revealed))
 
 
@@ -234,20 +248,22 @@ def run(part, todo, faults, kept, only_done):
     rows = json.loads(kept.read_text()) if kept.exists() else {}
     asked = []
     for i, (kind, name, picture) in enumerate(todo):
-        chosen = [''] if part is alarms else [fault for fault in planted(kind, name) if fault in faults and (part is named or RULES[fault].edits)]
+        chosen = [''] if part is alarms else [fault for fault in planted(kind, name)
+                                              if fault in faults and (part is named or RULES[fault].edits)]
         keys = {f'{part.__name__} {name} {fault}': fault for fault in chosen}
         asked += keys
         if only_done or set(keys) <= set(rows): continue
         image = picture()
         for key, fault in keys.items():
-            if key not in rows: rows[key] = dict(metric=part.__name__, fault=fault, kind=kind, name=name, **part(name, image, fault))
+            if key in rows: continue
+            rows[key] = dict(metric=part.__name__, fault=fault, kind=kind, name=name, **part(name, image, fault))
         with atomic_path(kept) as temporary: Path(temporary).write_text(json.dumps(rows))
         if i % 20 == 0: print(f'{part.__name__}: {i} of {len(todo)}', flush=True)
     return [rows[key] for key in asked if key in rows]
 
 
 def seconds(image, n=3):
-    "For each property the middle of `n` runs on one picture of 1280x720, changed a little each time so that nothing is remembered."
+    "For each property the median of `n` runs on one picture, changed a little each time so that nothing is remembered."
     took = {}
     for name, each in PROPERTIES.items():
         runs = []
@@ -266,8 +282,8 @@ def summary(table, pictures_of, what, fault):
     used = table[table.counts.astype(bool)]
     if not len(used): return None
     value, low, high = bootstrap_interval(np.mean, used.value.to_numpy(float), groups=used.name, n=1000)
-    return dict(pictures=pictures_of, metric=what, fault=fault, value=round(value, 3), low=round(low, 3), high=round(high, 3),
-                n=len(used), left_out=int(len(table) - len(used)))
+    return dict(pictures=pictures_of, metric=what, fault=fault, value=round(value, 3), low=round(low, 3),
+                high=round(high, 3), n=len(used), left_out=int(len(table) - len(used)))
 
 
 def main():
@@ -281,7 +297,8 @@ def main():
     parser.add_argument('--done', action='store_true', help='a table of what was kept so far; nothing new is asked')
     parser.add_argument('--keep', default=str(HERE/'advice_quality.csv'), help='where the table goes')
     args = parser.parse_args()
-    code = hashlib.sha1(b''.join(Path(each.__file__).read_bytes() for each in (properties, advice)) + Path(__file__).read_bytes()).hexdigest()[:12]
+    sources = [__file__, *(module.__file__ for module in (properties, edits, advice))]
+    code = hashlib.sha1(b''.join(Path(each).read_bytes() for each in sources)).hexdigest()[:12]
     kept, faults, rows = cache_folder()/f'advice_quality_{args.half}_{code}.json', args.faults.split(','), []
     todo = pictures(args.gallery, args.half, args.drawn, args.real)
     trending = [each for each in pictures(args.gallery, args.half, 0, 10_000) if each[0] == 'trending'][:args.real]
@@ -289,19 +306,24 @@ def main():
         if part.__name__ not in args.parts.split(','): continue
         extra = [each for each in trending if each[1] not in {name for _, name, _ in todo}] if part is alarms else []
         rows += run(part, todo + extra, faults, kept, args.done)
-    rows += [row | dict(metric='fixed strictly', value=row['strict']) for row in rows if row['metric'] == 'fixed' and row['counts']]
+    rows += [row | dict(metric='fixed strictly', value=row['strict'])
+             for row in rows if row['metric'] == 'fixed' and row['counts']]
     table, lines = pd.DataFrame(rows), []
     for what, part in table.groupby('metric', sort=False):
-        for where, chosen in (('drawn', part.kind == 'drawn'), ('real', part.kind != 'drawn'), ('trending', part.kind == 'trending')):
+        groups = dict(drawn=part.kind == 'drawn', real=part.kind != 'drawn', trending=part.kind == 'trending')
+        for where, chosen in groups.items():
             if not chosen.any() or (where == 'trending') != (what == 'alarms' and where != 'drawn'): continue
             lines.append(summary(part[chosen], where, what, 'all' if what != 'alarms' else ''))
-            if what != 'alarms': lines += [summary(part[chosen & (part.fault == fault)], where, what, fault) for fault in faults]
+            if what == 'alarms': continue
+            lines += [summary(part[chosen & (part.fault == fault)], where, what, fault) for fault in faults]
     if 'alarms' in args.parts.split(','):
         for where in ('drawn', 'trending'):
-            names = pd.Series([n for row in table[(table.metric == 'alarms') & (table.kind == where)].names for n in row.split(', ') if n], dtype=object)
+            asked = table[(table.metric == 'alarms') & (table.kind == where)]
+            names = pd.Series([name for row in asked.names for name in row.split(', ') if name], dtype=object)
             print(f'alarms on {where} ones:', names.value_counts().to_dict())
         large = clean_drawing(101, 0).resize((1280, 720), Image.Resampling.BICUBIC)
-        lines += [dict(pictures='1280x720', metric='seconds', fault=name, value=round(value, 3), n=3) for name, value in seconds(large).items()]
+        lines += [dict(pictures='1280x720', metric='seconds', fault=name, value=round(value, 3), n=3)
+                  for name, value in seconds(large).items()]
     result = pd.DataFrame([line for line in lines if line])
     print(result.to_string(index=False, na_rep=''))
     write_csv(result, Path(args.keep))

@@ -12,7 +12,7 @@ ALL_EDITS = '.mlc-app .advice figure >> nth=1' # the sample has two faults with 
 
 @pytest.fixture(scope='module')
 def pictures(tmp_path_factory):
-    "The sample, a copy that has no bars, one in another shape, and a file that is no picture."
+    "The sample, a copy without its letterbox, one in another shape, and a file that is no picture."
     folder = tmp_path_factory.mktemp('pictures')
     image = Image.open(sample_thumbnail())
     image.save(folder/'bread.jpg')
@@ -32,15 +32,17 @@ def headings(page): return page.locator('.mlc-app .advice h3').all_inner_texts()
 
 
 def test_advice_and_the_saved_report(open_app, pictures, kind, tmp_path):
-    "A picture's recommendations with their edits, a broken file, a good one after it, and a report that opens anywhere."
+    "Recommendations with their edits, a broken file, a good one after it, and a report that opens anywhere."
     page = open_app(APP)
     page.get_by_label('Title').fill('<script>alert("bread")</script> 面包')
     page.get_by_label('Title').press('Enter')
     choose(page, FIRST, pictures/'bread.jpg')
     page.wait_for_selector(ALL_EDITS)
-    assert headings(page) == ['Bars', 'Too dark'] and '<script>alert("bread")</script> 面包' in page.inner_text('.advice h2')
+    assert headings(page) == ['Letterbox', 'Too dark']
+    assert '<script>alert("bread")</script> 面包' in page.inner_text('.advice h2')
     choose(page, FIRST, pictures/'<b>notes.jpg')
-    assert page.inner_text('.mlc-wrong').startswith('<b>notes.jpg is not a picture') and headings(page) == ['Bars', 'Too dark']
+    assert page.inner_text('.mlc-wrong').startswith('<b>notes.jpg is not a picture')
+    assert headings(page) == ['Letterbox', 'Too dark']
     choose(page, FIRST, pictures/'wide.png')
     assert page.locator('.mlc-wrong').count() == 0 and headings(page) == ['Shape', 'Too dark']
     with page.expect_download() as download: page.click('text=Save as one HTML file')
@@ -60,7 +62,8 @@ def opens_alone(context, path):
     page.on('dialog', lambda dialog: pytest.fail(dialog.message))
     page.goto(path.as_uri())
     assert page.locator('h3').all_inner_texts() == ['Shape', 'Too dark'] and '面包' in page.inner_text('h2')
-    thumbs = page.locator('.thumb').evaluate_all('all => all.map(e => [getComputedStyle(e).backgroundImage.slice(0, 16), e.offsetWidth > 100])')
+    thumbs = page.locator('.thumb').evaluate_all(
+        'all => all.map(e => [getComputedStyle(e).backgroundImage.slice(0, 16), e.offsetWidth > 100])')
     assert len(thumbs) == 2 + 2*6 and all(each == ['url("data:image/', True] for each in thumbs)
     assert [url for url in asked if not url.startswith('data:')] == [path.as_uri()]
     page.close()
@@ -78,11 +81,11 @@ def test_two_to_compare(open_app, pictures):
     page.wait_for_selector('.mlc-message:has-text("square.webp: ")')
     assert page.locator('.advice summary').all_inner_texts() == ['1. bread.jpg', '2. square.webp']
     assert page.locator('.mlc-wrong').count() == 0
-    bars, = [row for row in page.locator('.advice tr').all_inner_texts() if row.startswith('Bars')]
-    assert bars.split('\t')[2] == 'fine' and float(bars.split('\t')[1]) > 0.5
+    letterbox, = [row for row in page.locator('.advice tr').all_inner_texts() if row.startswith('Letterbox')]
+    assert letterbox.split('\t')[2] == 'fine' and float(letterbox.split('\t')[1]) > 0.5
     page.click('text=Without the second')
     page.wait_for_selector('.advice summary', state='detached')
-    assert headings(page) == ['Bars', 'Too dark']
+    assert headings(page) == ['Letterbox', 'Too dark']
 
 
 def test_limit(open_app, tmp_path):
@@ -119,7 +122,8 @@ def test_keyboard_only(open_app, kind):
     def tab_to(text, most=1):
         for _ in range(most):
             page.keyboard.press('Tab')
-            if text in page.evaluate('document.activeElement.innerText + (document.activeElement.labels?.[0]?.innerText ?? "")'): return
+            name = 'document.activeElement.innerText + (document.activeElement.labels?.[0]?.innerText ?? "")'
+            if text in page.evaluate(name): return
         raise AssertionError(f'Tab does not reach {text}')
     tab_to('Compare with')
     tab_to('Title')
@@ -140,9 +144,11 @@ def test_labels_and_a_narrow_screen(open_app, pictures):
     choose(page, FIRST, pictures/'bread.jpg')
     choose(page, SECOND, pictures/'square.webp')
     app = page.locator('.mlc-app')
-    wide = app.evaluate('''app => [...app.querySelectorAll('*')].filter(e => e.checkVisibility() &&
-                           e.getBoundingClientRect().right > app.getBoundingClientRect().right + 1).map(e => e.outerHTML.slice(0, 200))''')
+    wide = app.evaluate('''app => [...app.querySelectorAll('*')]
+        .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > app.getBoundingClientRect().right + 1)
+        .map(e => e.outerHTML.slice(0, 200))''')
     assert not wide
-    nameless = app.evaluate('''app => [...app.querySelectorAll('button, input, [role=img], img')].filter(e =>
-                               !(e.ariaLabel || e.innerText || e.alt || e.labels?.[0]?.innerText)).map(e => e.outerHTML.slice(0, 200))''')
+    nameless = app.evaluate('''app => [...app.querySelectorAll('button, input, [role=img], img')]
+        .filter(e => !(e.ariaLabel || e.innerText || e.alt || e.labels?.[0]?.innerText))
+        .map(e => e.outerHTML.slice(0, 200))''')
     assert not nameless

@@ -15,9 +15,9 @@ import numpy as np
 from PIL import Image, ImageDraw, ImageFilter, ImageFont
 from scipy.ndimage import gaussian_filter
 
-from .properties import (
-    colourfulness, contrast, core, exposure, find_faces, fitted, ink, line_box, READ, read_lines, saliency,
-    salient_part, TIMESTAMP, under_timestamp, WIDESCREEN, without_letterbox)
+from .properties import colourfulness, contrast, core, exposure, find_faces, fitted, ink, line_box
+from .properties import READ, read_lines, saliency, salient_part, TIMESTAMP, under_timestamp
+from .properties import WIDESCREEN, without_letterbox
 
 # %% ../../nbs/thumbnails/08_edits.ipynb #d86479e7
 def sample_thumbnail():
@@ -63,7 +63,7 @@ def saturate(
     image:Image.Image, # RGB
     goal:int=50, # colourfulness to reach
 )->Image.Image:
-    "Raise the colours until colourfulness is `goal`; a warm and cool tint where that would take more than a factor of eight."
+    "Raise the colours until colourfulness is `goal`; a warm and cool tint where that takes a factor of over eight."
     grey, factor = image.convert('L').convert('RGB'), goal / max(colourfulness(image)['colourfulness'], 0.1)
     if factor <= 8: return Image.blend(grey, image, max(factor, 1))
     level = np.asarray(grey, dtype=float)
@@ -77,7 +77,8 @@ def _subject_mask(image):
     rows, columns = np.indices(part.shape)
     x, y = np.average(columns, weights=part) / part.shape[1], np.average(rows, weights=part) / part.shape[0]
     faces = [(l - 0.05, t - 0.08, r + 0.05, b + 0.08) for l, t, r, b in find_faces(image)]
-    for l, t, r, b in faces + [line_box(line) for line in read_lines(image)] or [(x - 0.13, y - 0.22, x + 0.13, y + 0.22)]:
+    boxes = faces + [line_box(line) for line in read_lines(image)] or [(x - 0.13, y - 0.22, x + 0.13, y + 0.22)]
+    for l, t, r, b in boxes:
         shape = ImageDraw.Draw(mask).ellipse if (l, t, r, b) in faces else ImageDraw.Draw(mask).rectangle
         shape((l*image.width, t*image.height, r*image.width, b*image.height), fill=255)
     return mask.filter(ImageFilter.GaussianBlur(image.width * 0.006))
@@ -88,8 +89,9 @@ def calm(
     blur:float=0.01, # share of the width
 )->Image.Image:
     "Mute and blur what is neither face nor word."
-    muted = Image.blend(image.convert('L').convert('RGB'), image, colour).filter(ImageFilter.GaussianBlur(image.width * blur))
-    return Image.composite(image, muted, _subject_mask(image))
+    muted = Image.blend(image.convert('L').convert('RGB'), image, colour)
+    blurred = muted.filter(ImageFilter.GaussianBlur(image.width * blur))
+    return Image.composite(image, blurred, _subject_mask(image))
 
 # %% ../../nbs/thumbnails/08_edits.ipynb #2b32a59f
 def _line_mask(size, lines, around=0.25):
@@ -112,7 +114,8 @@ def erase(
     filled = pixels[known[..., 0] > 0].mean(0) if known.any() else pixels.mean((0, 1))
     for sigma in (48, 24, 12, 6, 3): # from far to near: the nearer, the more it counts, where there is anything near
         weight = gaussian_filter(known, (sigma, sigma, 0))
-        filled = filled + (gaussian_filter(pixels*known, (sigma, sigma, 0)) / np.maximum(weight, 1e-6) - filled) * np.minimum(1, 4*weight)
+        around = gaussian_filter(pixels*known, (sigma, sigma, 0)) / np.maximum(weight, 1e-6)
+        filled = filled + (around - filled) * np.minimum(1, 4*weight)
     filled = Image.fromarray(filled.clip(0, 255).astype(np.uint8))
     return Image.composite(filled.resize(image.size), image, mask.resize(image.size))
 
@@ -132,7 +135,7 @@ def write(
     image:Image.Image, # RGB
     words:str,
 )->Image.Image:
-    "Write words in one or two lines of large letters, at least a tenth of the height, on a dark plate in a quiet place."
+    "Write words in one or two lines of large letters, a tenth of the height or more, on a dark plate in a quiet place."
     lines = textwrap.wrap(words, max(10, -(-len(words)*11//20))) if len(words) > 12 else [words]
     longest = max(ImageFont.load_default(100).getlength(line) for line in lines) / 100
     size = max(8, min(round(0.12*image.height), round(0.88*image.width / longest)))
@@ -140,7 +143,8 @@ def write(
     x, y = _quietest(image, box[0] / image.width, box[1] / image.height) * np.array(image.size)
     copy, font = image.copy(), ImageFont.load_default(size)
     ImageDraw.Draw(copy).rectangle((x, y, x + box[0], y + box[1]), fill=(20, 20, 20))
-    for i, line in enumerate(lines): ImageDraw.Draw(copy).text((x + 0.3*size, y + size*(0.1 + 1.15*i)), line, fill='white', font=font)
+    for i, line in enumerate(lines):
+        ImageDraw.Draw(copy).text((x + 0.3*size, y + size*(0.1 + 1.15*i)), line, fill='white', font=font)
     return copy
 
 # %% ../../nbs/thumbnails/08_edits.ipynb #b7d9fb84
@@ -165,24 +169,24 @@ def _raised_contrast(image, lines):
         grey, light = np.asarray(Image.fromarray(box).convert('L'), dtype=float), ink(core(box))
         paper, letters = core(grey)[~light].mean(), core(grey)[light].mean()
         if light.mean() > 0.5: paper, letters = letters, paper # dark letters: the fewer pixels are the letters
-        part = (1 - np.abs(grey - letters) / max(abs(paper - letters), 1)).clip(0, 1)[..., None] # 1 on letters, 0 elsewhere
+        part = (1 - np.abs(grey - letters) / max(abs(paper - letters), 1)).clip(0, 1)[..., None] # 1: on letters
         levels[top:bottom, left:right] = (20 + 230*part).astype(np.uint8)
     return Image.fromarray(levels)
 
 def raise_text_contrast(
     image:Image.Image, # RGB
 )->Image.Image:
-    "Make low_contrast lines white on nearly black; three times at most, since a line may be read only once its neighbour is clear."
+    "Make lines of low contrast white on nearly black; three times at most, since some are read only after that."
     for _ in range(3):
-        low_contrast = [line for line in read_lines(image) if line.contrast_ratio < 2.5]
-        if low_contrast: image = _raised_contrast(image, low_contrast)
+        faint = [line for line in read_lines(image) if line.contrast_ratio < 2.5]
+        if faint: image = _raised_contrast(image, faint)
     return image
 
 # %% ../../nbs/thumbnails/08_edits.ipynb #7af26ff1
 def fewer_words(
     image:Image.Image, # RGB
 )->Image.Image:
-    "Keep the tallest lines, up to twenty letters, and take the others away; three times at most, since some are read only then."
+    "Keep the tallest lines, up to twenty letters, and erase the others; three times at most: some are read only then."
     for _ in range(3):
         kept, rest = [], []
         for line in sorted(read_lines(image), key=lambda line: -line.height_share):
@@ -193,14 +197,14 @@ def fewer_words(
 
 # %% ../../nbs/thumbnails/08_edits.ipynb #4170f18a
 def _beside_timestamp(box):
-    "Where to move a box (shares) so that the badge does not cover it: (x, y) to add."
+    "Where to move a box (shares) so that the timestamp does not cover it: (x, y) to add."
     left, up = TIMESTAMP[0] - 0.01 - box[2], TIMESTAMP[1] - 0.01 - box[3]
     return (left, 0) if box[0] + left > 0.01 and abs(left) <= abs(up)*1.5 or box[1] + up < 0.01 else (0, up)
 
 def clear_timestamp(
     image:Image.Image, # RGB
 )->Image.Image:
-    "Move lines of text from under the badge."
+    "Move lines of text from under the timestamp."
     lines = [line for line in read_lines(image) if under_timestamp(*line_box(line)) > 0.1]
     moved = erase(image, lines)
     for line in lines:
@@ -224,4 +228,6 @@ def fill_frame(
     across = min(image.width, max(width, 1280))
     return filled.resize((across, max(1, round(across / WIDESCREEN))), Image.Resampling.BICUBIC)
 
-FILL = fill_frame, partial(fill_frame, middle=0.25), partial(fill_frame, middle=0.75), lambda image: clear_timestamp(fill_frame(image))
+# %% ../../nbs/thumbnails/08_edits.ipynb #51d5439b
+FILL = (fill_frame, partial(fill_frame, middle=0.25), partial(fill_frame, middle=0.75),
+        lambda image: clear_timestamp(fill_frame(image)))

@@ -29,12 +29,12 @@ BLACK = 24, 10, 4 # grey levels, from what JPEG may make of a bar to what no nig
 def _black_rows(grey, level=BLACK[0]): return (grey < level).mean(axis=1) >= 0.95
 
 def _black_edges(grey, level):
-    "How many rows at the start and at the end of `grey` are black; none if all are, since then there is no picture to frame."
+    "How many rows at the start and at the end of `grey` are black; none if all are: there is no picture to frame."
     black = _black_rows(grey, level)
     return (0, 0) if black.all() else (int(np.argmin(black)), int(np.argmin(black[::-1])))
 
 def _letterbox_pair(grey):
-    "The bars at the start and at the end of `grey`, rows: at least 1.5% of all rows each and alike within 2%, else (0, 0)."
+    "The bars at the start and end of `grey`, rows: at least 1.5% of all rows each and alike within 2%, else (0, 0)."
     for level in BLACK:
         first, last = _black_edges(grey, level)
         if min(first, last) >= max(2, 0.015*len(grey)) and abs(first - last) <= 0.02*len(grey) + 1: return first, last
@@ -44,7 +44,7 @@ def _letterbox_pair(grey):
 def letterbox(
     image:Image.Image, # RGB
 )->tuple: # (left, top, right, bottom), pixels; a pair is 0 unless both sides have a bar of about the same size
-    "The black bars around a picture."
+    "The black bars around a picture: letterbox (top and bottom) and pillarbox (left and right)."
     grey = np.asarray(image.convert('L'))
     (left, right), (top, bottom) = _letterbox_pair(grey.T), _letterbox_pair(grey)
     return left, top, right, bottom
@@ -100,6 +100,15 @@ class Property(NamedTuple):
 
 PROPERTIES = {} # name -> Property
 
+# %% ../../nbs/thumbnails/07_properties.ipynb #5fb728b2
+BLUE, ORANGE = (0, 114, 178), (230, 159, 0) # from the Okabe-Ito palette, told apart by colour-blind eyes
+
+def _show(ax, picture, title, **kwargs):
+    "Draw a picture without axes, under a title."
+    ax.imshow(picture, **kwargs)
+    ax.set_title(title, fontsize=9)
+    ax.axis('off')
+
 # %% ../../nbs/thumbnails/07_properties.ipynb #d3248559
 def exposure(
     image:Image.Image, # RGB
@@ -110,20 +119,14 @@ def exposure(
                 clipped_black_share=float((grey <= 3).mean()), clipped_white_share=float((grey >= 252).mean()))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #2216bd1c
-BLUE, ORANGE = (0, 114, 178), (230, 159, 0) # from the Okabe-Ito palette, told apart by colour-blind eyes
-
-def show_exposure(
-    image:Image.Image, # RGB
-    ax, # matplotlib axes
-):
+def show_exposure(image, ax):
     "Draw the grey picture, with what is clipped in blue (black) and orange (white)."
     grey = grey_levels(image)
     seen = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
     seen[grey <= 3], seen[grey >= 252] = BLUE, ORANGE
     values = exposure(image)
-    ax.imshow(seen)
-    ax.set_title(f"{values['clipped_black_share']:.0%} clipped to black (blue),\n{values['clipped_white_share']:.0%} to white (orange)", fontsize=9)
-    ax.axis('off')
+    _show(ax, seen, f"{values['clipped_black_share']:.0%} clipped to black (blue),\n"
+                    f"{values['clipped_white_share']:.0%} to white (orange)")
 
 PROPERTIES['exposure'] = Property(exposure, show_exposure, 'photographic practice; grey as in ITU-R BT.601')
 
@@ -137,10 +140,7 @@ def contrast(
     return dict(std_grey=float(grey.std()), p05_grey=float(low), range_grey=float(high - low))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #e682dc92
-def show_contrast(
-    image:Image.Image, # RGB
-    ax, # matplotlib axes
-):
+def show_contrast(image, ax):
     "Draw how many pixels have each grey level, and the range that holds nine tenths of them."
     values = contrast(image)
     ax.hist(grey_levels(image).ravel(), bins=64, range=(0, 256), color='0.45')
@@ -148,7 +148,8 @@ def show_contrast(
     ax.set(xlabel='grey level (0 to 255)', ylabel='pixels', yticks=[], xlim=(0, 256))
     ax.set_title(f"Nine tenths lie within {values['range_grey']:.0f} levels", fontsize=9)
 
-PROPERTIES['contrast'] = Property(contrast, show_contrast, 'standard deviation of grey levels, as thumbnail tools report it; percentiles')
+PROPERTIES['contrast'] = Property(
+    contrast, show_contrast, 'standard deviation of grey levels, as thumbnail tools report it; percentiles')
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #f4a968e5
 def _slope(image):
@@ -171,17 +172,14 @@ def sharpness(
     return dict(edge_width_px=float(np.percentile(widths, 10)) if len(widths) >= 10 else None)
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #fda8e40a
-def show_sharpness(
-    image:Image.Image, # RGB
-    ax, # matplotlib axes
-):
+def show_sharpness(image, ax):
     "Draw how steep the grey levels are everywhere, and the width of the sharpest edges."
     width = sharpness(image)['edge_width_px']
-    ax.imshow(_slope(image)[1], cmap='gray', vmin=0, vmax=60)
-    ax.set_title('No edges' if width is None else f'The sharpest edges are {width:.1f} px wide\n(at 320 px)', fontsize=9)
-    ax.axis('off')
+    title = 'No edges' if width is None else f'The sharpest edges are {width:.1f} px wide\n(at 320 px)'
+    _show(ax, _slope(image)[1], title, cmap='gray', vmin=0, vmax=60)
 
-PROPERTIES['sharpness'] = Property(sharpness, show_sharpness, 'edge width, after Marziliano et al., "A no-reference perceptual blur metric" (2002)')
+PROPERTIES['sharpness'] = Property(
+    sharpness, show_sharpness, 'edge width, after Marziliano et al., "A no-reference perceptual blur metric" (2002)')
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #f2e03691
 def _opponents(image):
@@ -194,14 +192,11 @@ def colourfulness(
 )->dict: # colourfulness: Hasler and Süsstrunk's M3, 0 (grey) to about 180, in levels
     "How colourful a picture is."
     red_green, yellow_blue = _opponents(image)
-    spread, mean = np.hypot(red_green.std(), yellow_blue.std()), np.hypot(red_green.mean(), yellow_blue.mean())
-    return dict(colourfulness=float(spread + 0.3*mean))
+    deviation, mean = np.hypot(red_green.std(), yellow_blue.std()), np.hypot(red_green.mean(), yellow_blue.mean())
+    return dict(colourfulness=float(deviation + 0.3*mean))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #dc24eec2
-def show_colourfulness(
-    image:Image.Image, # RGB
-    ax, # matplotlib axes
-):
+def show_colourfulness(image, ax):
     "Draw each pixel's colour in the plane of the two differences; grey is at the centre."
     red_green, yellow_blue = _opponents(image)
     colours = np.asarray(fitted(without_letterbox(image))).reshape(-1, 3)[::7] / 255
@@ -209,11 +204,12 @@ def show_colourfulness(
     ax.set(xlim=(-260, 260), ylim=(-260, 260), xlabel='red less green (levels)', ylabel='yellow less blue')
     ax.set_title(f"Colourfulness {colourfulness(image)['colourfulness']:.0f}", fontsize=9)
 
-PROPERTIES['colourfulness'] = Property(colourfulness, show_colourfulness, 'Hasler and Süsstrunk, "Measuring colourfulness in natural images" (2003)')
+PROPERTIES['colourfulness'] = Property(
+    colourfulness, show_colourfulness, 'Hasler and Süsstrunk, "Measuring colourfulness in natural images" (2003)')
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #097053d0
-def _colour_spread(image, sigma=12):
-    "Around each pixel of the seen copy: the spread of Lab colours in all three directions (the sixth root of their covariance's determinant)."
+def _colour_std(image, sigma=12):
+    "The standard deviation of Lab colours around each pixel: the sixth root of their covariance's determinant."
     import cv2
     lab = cv2.cvtColor(np.asarray(fitted(without_letterbox(image)), dtype=np.float32) / 255, cv2.COLOR_RGB2LAB)
     def around(values): return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
@@ -225,19 +221,17 @@ def clutter(
     image:Image.Image, # RGB
 )->dict: # clutter_lab: Lab units, about 0.7 (flat) to 25
     "How many colours crowd together, on average."
-    return dict(clutter_lab=float(_colour_spread(image).mean()))
+    return dict(clutter_lab=float(_colour_std(image).mean()))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #9594aed7
-def show_clutter(
-    image:Image.Image, # RGB
-    ax, # matplotlib axes
-):
+def show_clutter(image, ax):
     "Draw where colours crowd together."
-    ax.imshow(_colour_spread(image), cmap='cividis', vmin=0, vmax=25)
-    ax.set_title(f"Clutter {clutter(image)['clutter_lab']:.1f} (light: crowded)", fontsize=9)
-    ax.axis('off')
+    title = f"Clutter {clutter(image)['clutter_lab']:.1f} (light: crowded)"
+    _show(ax, _colour_std(image), title, cmap='cividis', vmin=0, vmax=25)
 
-PROPERTIES['clutter'] = Property(clutter, show_clutter, 'colour clutter of Rosenholtz, Li and Nakano, "Measuring visual clutter" (2007), at one scale')
+PROPERTIES['clutter'] = Property(
+    clutter, show_clutter,
+    'colour clutter of Rosenholtz, Li and Nakano, "Measuring visual clutter" (2007), at one scale')
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #7301127a
 READ = 480, 168 # pixels: the longer side at which lines are looked for, and the width in the list beside a video
@@ -246,14 +240,16 @@ READ = 480, 168 # pixels: the longer side at which lines are looked for, and the
 def _reader():
     "The reader; loading it takes about a second, once."
     from rapidocr import RapidOCR
-    return RapidOCR(params={'Global.log_level': 'error', 'Global.use_cls': False, 'Det.limit_side_len': READ[0], 'Det.limit_type': 'max',
-                            'EngineConfig.onnxruntime.intra_op_num_threads': 1, 'EngineConfig.onnxruntime.inter_op_num_threads': 1})
+    one_thread = {f'EngineConfig.onnxruntime.{kind}_op_num_threads': 1 for kind in ('intra', 'inter')}
+    return RapidOCR(params=one_thread | {'Global.log_level': 'error', 'Global.use_cls': False,
+                                         'Det.limit_side_len': READ[0], 'Det.limit_type': 'max'})
 
 def _straightened(pixels, corners):
     "The part of `pixels` between four corners (pixels), turned upright."
     import cv2
     width, height = (max(4, round(np.linalg.norm(corners[0] - corners[i]))) for i in (1, 3))
-    matrix = cv2.getPerspectiveTransform(np.float32(corners), np.float32([(0, 0), (width, 0), (width, height), (0, height)]))
+    upright = np.float32([(0, 0), (width, 0), (width, height), (0, height)])
+    matrix = cv2.getPerspectiveTransform(np.float32(corners), upright)
     return cv2.warpPerspective(pixels, matrix, (width, height), borderMode=cv2.BORDER_REPLICATE)
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #58f5f41b
@@ -275,7 +271,7 @@ def ink(
 def core(
     pixels, # shape (height, width, ...): the box of a line
 ):
-    "The inside of a box: boxes have a margin, and what lies there belongs neither to the letters nor to what is behind them."
+    "The inside of a box: what lies in its margin belongs neither to the letters nor to what is behind them."
     margin = len(pixels) // 7
     return pixels[margin:len(pixels)-margin, margin:pixels.shape[1]-margin] if pixels.shape[1] > 2*margin else pixels
 
@@ -284,7 +280,8 @@ def contrast_ratio(
 )->float: # 1 to 21
     "The contrast ratio (WCAG 2) between the light and the dark pixels of a line."
     light, seen = ink(pixels), luminance(pixels)
-    return float((seen[light].mean() + 0.05) / (seen[~light].mean() + 0.05)) if light.any() and not light.all() else 1.
+    if not light.any() or light.all(): return 1.
+    return float((seen[light].mean() + 0.05) / (seen[~light].mean() + 0.05))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #fe48bd0b
 class TextLine(NamedTuple):
@@ -300,14 +297,14 @@ class TextLine(NamedTuple):
 
     @property
     def survives(self): # letters and digits that are still there, in order
-        before, after = ([letter for letter in text.casefold() if letter.isalnum()] for text in (self.text, self.small_text))
+        before, after = ([c for c in text.casefold() if c.isalnum()] for text in (self.text, self.small_text))
         return SequenceMatcher(None, before, after).ratio() >= 0.75
 
     @property
     def small(self): return not self.survives or self.height_share < SMALL
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #0c7a7497
-SMALL = 5/94 # of the height: letters of less than 5 px in a list; see below
+SMALL = 5/94 # of the height: letters of less than 5 px in a list
 
 def letter_height(
     pixels, # uint8, shape (height, width, 3): a line of text, upright
@@ -325,11 +322,13 @@ def _read(pixels, width, height):
     "The lines in an RGB picture given as bytes."
     array = np.frombuffer(pixels, np.uint8).reshape(height, width, 3)
     tiny = fitted(fitted(Image.fromarray(array), READ[1]), max(width, height)).resize((width, height))
-    found, lines = _reader()(array[..., ::-1], use_det=True), [] # OpenCV's order: blue first; the reader remembers `use_det`
-    for text, score, corners in zip(found.txts or (), found.scores or (), () if found.boxes is None else found.boxes):
+    found = _reader()(array[..., ::-1], use_det=True) # OpenCV's order: blue first; the reader remembers `use_det`
+    lines, boxes = [], () if found.boxes is None else found.boxes
+    for text, score, corners in zip(found.txts or (), found.scores or (), boxes):
         again = _reader()(_straightened(np.asarray(tiny)[..., ::-1], corners), use_det=False)
         upright = _straightened(array, corners)
-        line = TextLine(text, corners / [width, height], letter_height(upright) / height, contrast_ratio(core(upright)), (again.txts or ('',))[0])
+        line = TextLine(text, corners / [width, height], letter_height(upright) / height,
+                        contrast_ratio(core(upright)), (again.txts or ('',))[0])
         if score >= 0.8 and line.letters >= 2: lines.append(line)
     return lines
 
@@ -347,8 +346,9 @@ TIMESTAMP = 0.78, 0.80, 0.98, 0.96 # left, top, right, bottom: about where the l
 def under_timestamp(
     left, top, right, bottom, # shares of width and height
 )->float: # 0 to 1
-    "The share of a box that the badge covers."
-    width, height = min(right, TIMESTAMP[2]) - max(left, TIMESTAMP[0]), min(bottom, TIMESTAMP[3]) - max(top, TIMESTAMP[1])
+    "The share of a box that the timestamp covers."
+    width = min(right, TIMESTAMP[2]) - max(left, TIMESTAMP[0])
+    height = min(bottom, TIMESTAMP[3]) - max(top, TIMESTAMP[1])
     return float(max(0, width) * max(0, height) / max((right - left) * (bottom - top), 1e-9))
 
 def line_box(
@@ -367,7 +367,8 @@ def text(
 )->dict: # shares of the picture's area, height or letters; the last three are None without text
     "How much text there is, how tall, how clear, and what is left of it at 168 px."
     lines = read_lines(image)
-    return dict(text_words=sum(len(line.text.split()) for line in lines), text_letters=sum(line.letters for line in lines),
+    return dict(text_words=sum(len(line.text.split()) for line in lines),
+                text_letters=sum(line.letters for line in lines),
                 text_lost_letters=sum(line.letters for line in lines if not line.survives),
                 text_small_letters=sum(line.letters for line in lines if line.small),
                 text_area_share=float(sum(_area(line.corners) for line in lines)),
@@ -376,19 +377,15 @@ def text(
                 text_under_timestamp_share=max((under_timestamp(*line_box(line)) for line in lines), default=None))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #c3cdcf5a
-def show_text(
-    image:Image.Image, # RGB
-    ax, # matplotlib axes
-):
+def show_text(image, ax):
     "Draw the picture at 168 px, with small lines in orange, dashed, and others in blue."
     from matplotlib.patches import Polygon
-    small = fitted(image, READ[1])
-    ax.imshow(small)
+    small, values = fitted(image, READ[1]), text(image)
+    _show(ax, small, f"Words: {values['text_words']}. Small or lost at 168 px:\n"
+                     f"{values['text_small_letters']} of {values['text_letters']} letters (dashed)")
     for line in read_lines(image):
-        ax.add_patch(Polygon(line.corners * small.size, fill=False, lw=2, ls='--' if line.small else '-', ec=np.array(ORANGE if line.small else BLUE)/255))
-    values = text(image)
-    ax.set_title(f"Words: {values['text_words']}. Small or lost at 168 px:\n{values['text_small_letters']} of {values['text_letters']} letters (dashed)", fontsize=9)
-    ax.axis('off')
+        style, colour = ('--', ORANGE) if line.small else ('-', BLUE)
+        ax.add_patch(Polygon(line.corners * small.size, fill=False, lw=2, ls=style, ec=np.array(colour)/255))
 
 PROPERTIES['text'] = Property(text, show_text, 'read by RapidOCR (PP-OCR networks); contrast ratio as in WCAG 2.1')
 
@@ -401,7 +398,8 @@ def _face_finder():
 @lru_cache(maxsize=16)
 def _faces(pixels, width, height):
     found = _face_finder().detect_faces(np.frombuffer(pixels, np.uint8).reshape(height, width, 3).copy())
-    boxes = [(x / width, y / height, (x + w) / width, (y + h) / height) for x, y, w, h in (face['box'] for face in found if face['confidence'] > 0.9)]
+    boxes = [(x / width, y / height, (x + w) / width, (y + h) / height)
+             for x, y, w, h in (face['box'] for face in found if face['confidence'] > 0.9)]
     return sorted(boxes, key=lambda box: box[1] - box[3])
 
 def find_faces(
@@ -435,74 +433,70 @@ def salient_part(
 def subject(
     image:Image.Image, # RGB
 )->dict: # shares of the picture's width, height or area; of faces None where there are none
-    "How large the subject is, where it is, and whether it is under the badge."
+    "How large the subject is, where it is, and whether it is under the timestamp."
     faces, part = find_faces(image), salient_part(image)
     left, top, right, bottom = faces[0] if faces else [None]*4
     y, x = [(np.indices(part.shape)[i] + 0.5) / part.shape[i] for i in (0, 1)]
-    in_badge = (x > TIMESTAMP[0]) & (x < TIMESTAMP[2]) & (y > TIMESTAMP[1]) & (y < TIMESTAMP[3])
+    covered = (x > TIMESTAMP[0]) & (x < TIMESTAMP[2]) & (y > TIMESTAMP[1]) & (y < TIMESTAMP[3])
     return dict(face_count=len(faces), face_height_share=bottom - top if faces else None,
                 face_x_share=(left + right)/2 if faces else None, face_y_share=(top + bottom)/2 if faces else None,
                 face_under_timestamp_share=max(under_timestamp(*face) for face in faces) if faces else None,
                 salient_area_share=float((part > 0).mean()), salient_x_share=float(np.average(x, weights=part)),
-                salient_y_share=float(np.average(y, weights=part)), salient_under_timestamp_share=float(part[in_badge].sum() / part.sum()))
+                salient_y_share=float(np.average(y, weights=part)),
+                salient_under_timestamp_share=float(part[covered].sum() / part.sum()))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #758fafbe
-def show_subject(
-    image:Image.Image, # RGB
-    ax, # matplotlib axes
-):
-    "Draw faces (blue boxes), the area that holds half of the saliency (light), and the badge (orange)."
+def show_subject(image, ax):
+    "Draw faces (blue boxes), the area that holds half of the saliency (light), and the timestamp (orange)."
     from matplotlib.patches import Rectangle
-    small, part = fitted(image), salient_part(image) > 0
+    small, part, found = fitted(image), salient_part(image) > 0, subject(image)
     mask = np.asarray(Image.fromarray(part).resize(small.size))[..., None]
-    ax.imshow(np.where(mask, np.asarray(small), np.asarray(small) // 3))
+    _show(ax, np.where(mask, np.asarray(small), np.asarray(small) // 3),
+          f"Faces (blue): {found['face_count']}. Timestamp: orange.\n"
+          f"Half of the saliency in {found['salient_area_share']:.0%} of the area (light)")
     for (left, top, right, bottom), colour in [(face, BLUE) for face in find_faces(image)] + [(TIMESTAMP, ORANGE)]:
         corner, size = np.array([left, top]) * small.size, np.array([right - left, bottom - top]) * small.size
         ax.add_patch(Rectangle(corner, *size, fill=False, lw=2, ec=np.array(colour)/255))
-    found = subject(image)
-    ax.set_title(f"Faces (blue): {found['face_count']}. Badge: orange.\nHalf of the saliency in {found['salient_area_share']:.0%} of the area (light)", fontsize=9)
-    ax.axis('off')
 
-PROPERTIES['subject'] = Property(subject, show_subject, 'MTCNN (Zhang et al., 2016); spectral residual (Hou and Zhang, 2007)')
+PROPERTIES['subject'] = Property(
+    subject, show_subject, 'MTCNN (Zhang et al., 2016); spectral residual (Hou and Zhang, 2007)')
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #4f26214b
 WIDESCREEN = 16/9
-COPIES = SITE_SIZES + ((320, 180),) # sizes in which YouTube hands out thumbnails; nobody is advised to upload in one of them
+COPIES = SITE_SIZES + ((320, 180),) # sizes in which YouTube hands out thumbnails; nobody is advised to upload in one
 
 def picture_format(
     image:Image.Image, # RGB, from `load_image` if the file's size is to be known
-)->dict: # pixels; bar shares are of the whole height or width; file_kb is None when not known
+)->dict: # pixels; letterbox and pillarbox are shares of the height or width; file_kb is None when not known
     "The shape and size of a picture."
     left, top, right, bottom = letterbox(image)
     size = image.info.get('file_bytes')
     return dict(width_px=image.width, height_px=image.height, aspect_ratio=image.width / image.height,
-                letterbox_height_share=(top + bottom) / image.height, pillarbox_width_share=(left + right) / image.width,
-                file_kb=size / 1000 if size else None, site_copy=bool(image.info.get('site_copy')) or image.size in COPIES)
+                letterbox_height_share=(top + bottom) / image.height,
+                pillarbox_width_share=(left + right) / image.width, file_kb=size / 1000 if size else None,
+                site_copy=bool(image.info.get('site_copy')) or image.size in COPIES)
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #c075d3f2
-def show_format(
-    image:Image.Image, # RGB
-    ax, # matplotlib axes
-):
+def show_format(image, ax):
     "Draw the picture with its bars hatched, and the largest 16:9 frame inside it."
     from matplotlib.patches import Rectangle
     left, top, right, bottom = letterbox(image)
     width, height = min(image.width, image.height*WIDESCREEN), min(image.height, image.width/WIDESCREEN)
-    ax.imshow(image)
-    ax.add_patch(Rectangle(((image.width - width)/2, (image.height - height)/2), width, height, fill=False, color=np.array(ORANGE)/255, lw=3))
+    _show(ax, image, f"{image.width}x{image.height}, {image.width/image.height:.2f}:1")
+    corner = (image.width - width)/2, (image.height - height)/2
+    ax.add_patch(Rectangle(corner, width, height, fill=False, color=np.array(ORANGE)/255, lw=3))
     for x, y, w, h in ((0, 0, image.width, top), (0, image.height - bottom, image.width, bottom),
                        (0, 0, left, image.height), (image.width - right, 0, right, image.height)):
         if w and h: ax.add_patch(Rectangle((x, y), w, h, fill=False, hatch='//', color='white', lw=0))
-    ax.set_title(f"{image.width}x{image.height}, {image.width/image.height:.2f}:1", fontsize=9)
-    ax.axis('off')
 
-PROPERTIES['format'] = Property(picture_format, show_format, 'YouTube Help, "Add video thumbnails": 1280x720, at least 640 wide, 16:9, under 2 MB')
+PROPERTIES['format'] = Property(
+    picture_format, show_format, 'YouTube Help, "Add video thumbnails": 1280x720, at least 640 wide, 16:9, under 2 MB')
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #2b49b4f2
 def open_picture(
     source, # path, bytes, binary file object, or PIL image
 )->Image.Image: # RGB
-    "A picture without the site's padding. A PIL image that was marked as the site's copy stays marked. Raises what `load_image` raises."
+    "A picture without the site's padding; one marked as the site's copy stays marked. Raises what `load_image` raises."
     image = without_site_padding(load_image(source))
     if getattr(source, 'info', {}).get('site_copy'): image.info = image.info | {'site_copy': True}
     return image
