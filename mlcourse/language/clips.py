@@ -88,7 +88,7 @@ class UnusableFolder(ValueError):
 
 # %% ../../nbs/language/04_clips.ipynb #8efe42a2
 def _own_files(folder):
-    "The visible files under `folder`, in a fixed order; links to folders, which may lead in a circle, are not followed."
+    "The visible files under `folder`, in a fixed order; links to folders, which may run in circles, are not followed."
     for here, inner, names in os.walk(folder):
         inner[:] = sorted(name for name in inner if not name.startswith('.'))
         yield from (Path(here)/name for name in sorted(names) if not name.startswith('.'))
@@ -131,7 +131,9 @@ FLEURS_SPLITS = {'train': 'train', 'dev': 'valid', 'test': 'test'} # its names -
 _FLEURS_COLUMNS = ['sentence', 'file', 'text', 'words', 'letters', 'n_samples', 'gender']
 
 # %% ../../nbs/language/04_clips.ipynb #945e5c56
-def read_fleurs_table(tsv):
+def read_fleurs_table(
+    tsv, # path of a table of FLEURS
+)->pd.DataFrame: # one row a file, with _FLEURS_COLUMNS
     "The table of one language and split; one that is damaged is an `UnreadableTable`."
     try:
         table = pd.read_csv(tsv, sep='\t', names=_FLEURS_COLUMNS, quoting=csv.QUOTE_NONE,
@@ -164,7 +166,8 @@ def unpack(
             for member in tar:
                 total += member.size
                 if total > max_bytes:
-                    raise UnusableArchive(f"{archive} would unpack to more than {max_bytes:,} bytes; it was left alone.")
+                    raise UnusableArchive(f"{archive} would unpack to more than {max_bytes:,} bytes; "
+                                          "it was left alone.")
                 name = PurePosixPath(member.name).name
                 if member.isreg() and name in names:
                     with tar.extractfile(member) as packed, (folder/name).open('wb') as file:
@@ -207,7 +210,7 @@ def fleurs_clips(
     languages:dict=FLEURS_LANGUAGES, # our code -> its folder in FLEURS
     folder=None, # where to keep it; a folder in the cache when None
     url:str=FLEURS_URL, # where it is
-    sums:dict={}, # known SHA-256 sums, {'en_us/audio/dev.tar.gz': '...'}; others are checked where the server announces them
+    sums:dict={}, # known SHA-256 sums, {'en_us/audio/dev.tar.gz': '...'}; others are checked if the server tells them
 )->pd.DataFrame: # one row a clip; also sentence (the same number in every language), gender and text
     "FLEURS, downloaded once: a transfer that stops goes on where it stopped, and what is there is not fetched again."
     if split not in FLEURS_SPLITS:

@@ -20,7 +20,9 @@ from .audio import load, resample, SAMPLE_RATE, to_mono
 from .clips import example_clips
 
 # %% ../../nbs/language/05_conditions.ipynb #e320e927
-def power(samples)->float:
+def power(
+    samples, # float32, shape (n,)
+)->float:
     "Mean square of the samples."
     return float(np.mean(np.square(samples, dtype=np.float64)))
 
@@ -162,12 +164,16 @@ def filter_bands(
     return irfft(rfft(samples, n)*gain.astype(np.float32), n)[:len(samples)]
 
 # %% ../../nbs/language/05_conditions.ipynb #b3b6fcc9
-def telephone(samples)->np.ndarray:
+def telephone(
+    samples, # float32, shape (n,)
+)->np.ndarray: # float32, shape (n,)
     "Keep what an old telephone channel keeps: 300 to 3,400 Hz."
     return filter_bands(samples, [200, 300, 3400, 3700], [-60, 0, 0, -60])
 
 # %% ../../nbs/language/05_conditions.ipynb #99db6d96
-def to_16_bits(samples)->np.ndarray:
+def to_16_bits(
+    samples, # float32, shape (n,)
+)->np.ndarray: # float32, shape (n,), -1 to 1
     "Round to the numbers a 16-bit file can hold; what is beyond full scale is cut off."
     return np.clip(np.rint(samples*np.float32(32768)), -32768, 32767).astype(np.float32)/np.float32(32768)
 
