@@ -2,9 +2,10 @@
 
     python benchmarks/duplicates.py ~/data/speech/*.parquet
 
-Each PATH is a table of clips: a CSV file, or a parquet file whose column `audio` holds the bytes of a sound file. Prints the groups
-that reach across files, then how many pairs of clips each two files (or a file with itself) share, and keeps that as
-duplicates.csv beside this script. A group across the files for training and for measuring makes the measure worthless.
+Each PATH is a table of clips: a CSV file, or a parquet file whose column `audio` holds the bytes of a sound file. It
+prints the groups that reach across files, then how many pairs of clips each two files (or a file with itself) share,
+and keeps that as duplicates.csv beside this script. A group across the files for training and for testing makes the
+test worthless.
 """
 import argparse, time
 from itertools import combinations
@@ -26,13 +27,15 @@ def read(path):
 
 def shared_pairs(found, files, sizes):
     "For each two files: their pairs of clips that are one recording."
-    pairs = [(*sorted((a.file, b.file)), a.language != b.language) for _, group in found.groupby('group') for a, b in combinations(group.itertuples(), 2)]
+    pairs = [(*sorted((a.file, b.file)), a.language != b.language)
+             for _, group in found.groupby('group') for a, b in combinations(group.itertuples(), 2)]
     pairs = pd.DataFrame(pairs, columns=['file', 'other', 'unlike'])
     rows = []
     for i, file in enumerate(files):
         for other in files[i:]:
             these = pairs[(pairs.file == min(file, other)) & (pairs.other == max(file, other))]
-            rows.append({'file': file, 'clips': sizes[file], 'other': other, 'other_clips': sizes[other], 'pairs': len(these), 'of_unlike_language': int(these.unlike.sum())})
+            rows.append({'file': file, 'clips': sizes[file], 'other': other, 'other_clips': sizes[other],
+                         'pairs': len(these), 'of_unlike_language': int(these.unlike.sum())})
     return pd.DataFrame(rows)
 
 
@@ -46,8 +49,9 @@ if __name__ == '__main__':
     found = duplicates(clips)
     seconds = time.perf_counter()-start
     across = found[found.groupby('group').file.transform('nunique') > 1]
-    columns = [c for c in ('group', 'same', 'file', 'corpus', 'language', 'speaker', 'clip', 'duration_s') if c in across]
-    print(across[columns].to_string(index=False, max_rows=60) if len(across) else 'No clip of one file is in another.')
+    columns = ['group', 'same', 'file', 'corpus', 'language', 'speaker', 'clip', 'duration_s']
+    across = across[[column for column in columns if column in across]]
+    print(across.to_string(index=False, max_rows=60) if len(across) else 'No clip of one file is in another.')
     table = shared_pairs(found, [path.stem for path in args.paths], clips.file.value_counts().to_dict())
     print(table.to_string(index=False))
     print('within a corpus:', found.groupby('corpus').group.nunique().to_dict(), 'groups')

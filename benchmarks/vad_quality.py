@@ -4,9 +4,9 @@
 
 FOLDER holds dev.parquet (see language_quality.py). The first 3 s of every second clip are placed somewhere in 10 s of
 background: near silence, pink room noise, mains hum, or a melody of plain notes before and after. Each way of finding
-speech says which 10 ms frames hold some. The truth is known: a frame does if the clip alone, there, is within 30 dB of its
-loudest. The network then hears what lies between the first and the last frame found, in windows whose votes weigh as much
-as they sound like speech, or all the same.
+speech says which 10 ms frames hold some. The truth is known: a frame does if the clip alone, there, is within 30 dB of
+its loudest. The network then gets what lies between the first and the last frame found, in windows whose votes weigh as
+much as they sound like speech, or all the same.
 
 Silero VAD is no part of mlcourse. To measure it too, take its file from the package, which needs nothing else for this:
     pip install --no-deps --target /tmp/silero silero-vad==6.2.3
@@ -28,8 +28,8 @@ from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import source
 from mlcourse.language.conditions import coloured_noise, power
 from mlcourse.language.detector import average_windows, LanguageDetector, window_logits
-from mlcourse.language.vad import FRAME, frame_levels, speech_mask, trim_silence
 from mlcourse.language.spectrogram import log_mel
+from mlcourse.language.vad import FRAME, frame_levels, speech_mask, trim_silence
 
 HERE = Path(__file__).parent
 SECONDS = 10
@@ -57,8 +57,10 @@ def room_noise(n, rng): return coloured_noise(n, rng, 1)
 
 
 #         name: (background, level of the speech over it in dB, whether it also runs under the speech)
-SCENES = {'near silence': (room_noise, 60, True), **{f'room noise, {snr} dB': (room_noise, snr, True) for snr in (20, 10, 5, 0)},
-          'hum, 10 dB': (hum, 10, True), 'hum, 0 dB': (hum, 0, True), 'melody before and after, 0 dB': (melody, 0, False)}
+SCENES = {'near silence': (room_noise, 60, True),
+          **{f'room noise, {snr} dB': (room_noise, snr, True) for snr in (20, 10, 5, 0)},
+          'hum, 10 dB': (hum, 10, True), 'hum, 0 dB': (hum, 0, True),
+          'melody before and after, 0 dB': (melody, 0, False)}
 
 
 def place(clip, scene, rng):
@@ -80,7 +82,7 @@ def place(clip, scene, rng):
 def everything(samples): return np.ones(-(-len(samples)//FRAME), bool)
 
 
-def loud_enough(samples):
+def trimmed(samples):
     "What lies between the first and the last sound."
     found = everything(samples)
     first, last, _ = trim_silence(samples)
@@ -88,7 +90,7 @@ def loud_enough(samples):
     return found
 
 
-def energy_above_floor(samples): return loud_enough(samples) & speech_mask(log_mel(samples))[:len(samples)//FRAME]
+def above_floor(samples): return trimmed(samples) & speech_mask(log_mel(samples))[:len(samples)//FRAME]
 
 
 def silero(path):
@@ -103,23 +105,26 @@ def silero(path):
 
 
 def trial(detector, find, samples, truth):
-    "One clip in one scene, with one way of finding speech: its frame error, the time it took, the lead of Mandarin."
+    "One clip in one scene, one way of finding speech: its frame error, the time it took, the log-odds of Mandarin."
     started = time.process_time()  # not the clock: others may share the machine
     found = find(samples)
     taken = time.process_time()-started
     rows = np.flatnonzero(found)
     kept = samples[rows[0]*FRAME:(rows[-1]+1)*FRAME] if len(rows) else samples
     _, logits, speech = window_logits(detector.net, log_mel(kept), detector.window_s)
-    leads = {'': average_windows(logits, speech)[0], ', windows weighing the same': logits.mean(axis=0)}
-    return [dict(how=how, frame_error=1-balanced_accuracy(truth, found), ms=1000*taken, lead=float(l[1]-l[0])) for how, l in leads.items()]
+    averages = {'': average_windows(logits, speech)[0], ', windows weighing the same': logits.mean(axis=0)}
+    common = dict(frame_error=1-balanced_accuracy(truth, found), ms=1000*taken)
+    return [common | dict(how=how, log_odds=float(mean[1]-mean[0])) for how, mean in averages.items()]
 
 
 def measure(trials):
-    "A line for each scene and way."
+    "A row for each scene and way."
     for (scene, way), part in trials.groupby(['scene', 'way'], sort=False):
-        forced = np.where(part.lead > 0, 'zh', 'en')
-        common = dict(scene=scene, way=way, clips=len(part), frame_error=round(part.frame_error.mean(), 4), ms=round(part.ms.median(), 2))
-        for name, statistic, score in [('balanced accuracy', balanced_accuracy, forced), ('AUC', lambda t, s: auc(t == 'zh', s), part.lead)]:
+        forced = np.where(part.log_odds > 0, 'zh', 'en')
+        common = dict(scene=scene, way=way, clips=len(part),
+                      frame_error=round(part.frame_error.mean(), 4), ms=round(part.ms.median(), 2))
+        for name, statistic, score in [('balanced accuracy', balanced_accuracy, forced),
+                                       ('AUC', lambda t, s: auc(t == 'zh', s), part.log_odds)]:
             interval = bootstrap_interval(statistic, part.language, score, groups=part.speaker)
             yield common | dict(metric=name) | dict(zip(('estimate', 'low', 'high'), np.round(interval, 4)))
 
@@ -130,7 +135,7 @@ def main():
     parser.add_argument('--silero', type=Path, help='silero_vad.jit; left out of the comparison when not given')
     arguments = parser.parse_args()
     torch.set_num_threads(1)
-    ways = {'everything': everything, 'loud enough': loud_enough, 'standing out': energy_above_floor}
+    ways = {'everything': everything, 'trim silence': trimmed, 'energy above floor': above_floor}
     if arguments.silero: ways['Silero VAD'] = silero(arguments.silero)
     else: print('Silero VAD is skipped: --silero says where its file is.')
     detector = LanguageDetector.load()
@@ -144,7 +149,8 @@ def main():
                      for way, find in ways.items() for found in trial(detector, find, placed, truth)]
     result = pd.DataFrame(measure(pd.DataFrame(rows)))
     write_csv(result, HERE/'vad_quality.csv')
-    shown = result.assign(interval=[format_interval(*values) for values in result[['estimate', 'low', 'high']].to_numpy()])
+    intervals = result[['estimate', 'low', 'high']].to_numpy()
+    shown = result.assign(interval=[format_interval(*values) for values in intervals])
     print(shown.drop(columns=['estimate', 'low', 'high']).to_string(index=False))
 
 

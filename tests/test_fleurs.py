@@ -30,7 +30,7 @@ def tar_gz(members):
     return file.getvalue()
 
 
-def line(number, name, gender='FEMALE'): return f'{number}\t{name}\tSaid "so\ttold\tt o l d\t4000\t{gender}\n'
+def row(number, name, gender='FEMALE'): return f'{number}\t{name}\tSaid "so\ttold\tt o l d\t4000\t{gender}\n'
 
 
 class Home(BaseHTTPRequestHandler):
@@ -45,7 +45,9 @@ class Home(BaseHTTPRequestHandler):
         if path.endswith('.tar.gz') and path == self.path:
             self.send_response(302)
             self.send_header('Location', '/store'+path)
-            if server.announce: self.send_header('X-Linked-ETag', f'"{server.announce.get(path, hashlib.sha256(body).hexdigest())}"')
+            if server.announce:
+                announced = server.announce.get(path, hashlib.sha256(body).hexdigest())
+                self.send_header('X-Linked-ETag', f'"{announced}"')
             self.send_header('Content-Length', 0)
             return self.end_headers()
         etag = f'"{hashlib.md5(body).hexdigest()}"'
@@ -66,7 +68,8 @@ def home():
     server.asked, server.announce, server.cuts, server.files = [], {'': ''}, {}, {}
     for code in FLEURS_LANGUAGES.values():
         names = [f'{100+i}.wav' for i in range(3)]
-        server.files[f'/{code}/dev.tsv'] = ''.join(line(i//2, name) for i, name in enumerate([*names, names[0]])).encode() # one line twice
+        rows = [row(i//2, name) for i, name in enumerate([*names, names[0]])] # one clip twice
+        server.files[f'/{code}/dev.tsv'] = ''.join(rows).encode()
         server.files[f'/{code}/audio/dev.tar.gz'] = tar_gz([(f'dev/{name}', wav()) for name in names])
     Thread(target=server.serve_forever, daemon=True).start()
     server.url = f'http://127.0.0.1:{server.server_port}'
@@ -82,9 +85,11 @@ def test_whole_and_only_once(home, tmp_path, capsys):
     clips = fleurs_clips('dev', folder=tmp_path, url=home.url)
     assert list(clips.columns[:7]) == COLUMNS and clips.language.value_counts().to_dict() == {'en': 3, 'zh': 3}
     assert set(clips.split) == {'valid'} and set(clips.license) == {'CC-BY-4.0'} and clips.speaker.isna().all()
-    assert set(clips.text) == {'Said "so'} and (clips.duration_s == 0.25).all() and (clips.path.map(soundfile.read).map(lambda s: len(s[0])) == 4000).all()
-    said = capsys.readouterr().out
-    assert said.startswith('FLEURS') and 'creativecommons.org/licenses/by/4.0' in said and said.count('is as expected') == 2
+    assert set(clips.text) == {'Said "so'} and (clips.duration_s == 0.25).all()
+    assert [len(soundfile.read(path)[0]) for path in clips.path] == [4000]*6
+    printed = capsys.readouterr().out
+    assert printed.startswith('FLEURS') and 'creativecommons.org/licenses/by/4.0' in printed
+    assert printed.count('is as expected') == 2
     asked = len(home.asked)
     assert fleurs_clips('dev', folder=tmp_path, url=home.url).equals(clips) and len(home.asked) == asked
     assert not [path for path in tmp_path.rglob('*') if path.suffix in ('.gz', '.part', '.etag')]
@@ -92,7 +97,8 @@ def test_whole_and_only_once(home, tmp_path, capsys):
 
 def test_goes_on_after_a_cut(home, tmp_path):
     home.cuts[ARCHIVE] = 500
-    with pytest.raises(DownloadFailed, match='500 of .* run it again to go on from there'): fleurs_clips('dev', folder=tmp_path, url=home.url)
+    with pytest.raises(DownloadFailed, match='500 of .* run it again to go on from there'):
+        fleurs_clips('dev', folder=tmp_path, url=home.url)
     assert not (tmp_path/'en_us'/'dev.csv').exists()
     assert len(fleurs_clips('dev', folder=tmp_path, url=home.url)) == 6
     ranges = [ranged for path, ranged, _ in home.asked if path == '/store'+ARCHIVE]
@@ -125,7 +131,8 @@ def test_no_sum_is_said(home, tmp_path, capsys):
 
 def test_not_there(home, tmp_path):
     with pytest.raises(DownloadFailed, match='404'): fleurs_clips('test', folder=tmp_path, url=home.url)
-    with pytest.raises(DownloadFailed, match='Could not fetch'): fleurs_clips('dev', folder=tmp_path, url='http://127.0.0.1:9')
+    with pytest.raises(DownloadFailed, match='Could not fetch'):
+        fleurs_clips('dev', folder=tmp_path, url='http://127.0.0.1:9')
 
 
 def link(name, target, kind=tarfile.SYMTYPE):
@@ -139,10 +146,14 @@ def test_hostile_members(home, tmp_path):
     outside = tmp_path/'outside'
     outside.mkdir()
     (outside/'precious').write_text('mine')
-    home.files[ARCHIVE] = tar_gz([('../../../evil.wav', b'x'), (str(outside/'evil.wav'), b'x'), (link('dev', str(outside)), b''), ('dev/precious', b'x'),
-        (link('dev/100.wav', str(outside/'precious')), b''), (link('dev/101.wav', str(outside/'precious'), tarfile.LNKTYPE), b''),
-        (link('dev/102.wav', '', tarfile.FIFOTYPE), b''), ('dev/../100.wav', wav())])
-    with warnings.catch_warnings(record=True) as told: clips = fleurs_clips('dev', languages={'en': 'en_us'}, folder=tmp_path/'a'/'b', url=home.url)
+    precious = str(outside/'precious')
+    home.files[ARCHIVE] = tar_gz([
+        ('../../../evil.wav', b'x'), (str(outside/'evil.wav'), b'x'), (link('dev', str(outside)), b''),
+        ('dev/precious', b'x'), (link('dev/100.wav', precious), b''),
+        (link('dev/101.wav', precious, tarfile.LNKTYPE), b''), (link('dev/102.wav', '', tarfile.FIFOTYPE), b''),
+        ('dev/../100.wav', wav())])
+    with warnings.catch_warnings(record=True) as told:
+        clips = fleurs_clips('dev', languages={'en': 'en_us'}, folder=tmp_path/'a'/'b', url=home.url)
     assert '2 of 3 clips' in str(told[0].message) and [soundfile.info(path).frames for path in clips.path] == [4000]
     assert [p.name for p in outside.iterdir()] == ['precious'] and (outside/'precious').read_text() == 'mine'
     assert not list(tmp_path.rglob('evil.wav')) and not [p for p in tmp_path.rglob('*') if p.is_symlink()]
@@ -151,18 +162,22 @@ def test_hostile_members(home, tmp_path):
 def test_bombs_and_damage(home, tmp_path):
     archive = tmp_path/'a.tar.gz'
     archive.write_bytes(tar_gz([('100.wav', bytes(3_000_000))]))
-    with pytest.raises(UnusableArchive, match='more than 1,000,000 bytes'): unpack(archive, {'100.wav'}, tmp_path/'out', max_bytes=1_000_000)
+    with pytest.raises(UnusableArchive, match='more than 1,000,000 bytes'):
+        unpack(archive, {'100.wav'}, tmp_path/'out', max_bytes=1_000_000)
     assert not list((tmp_path/'out').iterdir())
     whole = home.files[ARCHIVE]
     for bad in (whole[:len(whole)//2], b'not an archive', b''):
         home.files[ARCHIVE] = bad
-        with pytest.raises(UnusableArchive, match='cannot be unpacked'): fleurs_clips('dev', folder=tmp_path/'f', url=home.url)
+        with pytest.raises(UnusableArchive, match='cannot be unpacked'):
+            fleurs_clips('dev', folder=tmp_path/'f', url=home.url)
     home.files[ARCHIVE] = whole
     assert len(fleurs_clips('dev', folder=tmp_path/'f', url=home.url)) == 6
 
 
-@pytest.mark.parametrize('bad', [b'1\t../../evil.wav\ta\ta\ta\t1\tMALE\n', b'1\t/etc/passwd\ta\ta\ta\t1\tMALE\n', b'<html>404</html>', b'\xff\xfe\x00', b'', b'1\ta.wav\ta\ta\ta\tmany\tMALE\n'])
+@pytest.mark.parametrize('bad', [b'1\t../../evil.wav\ta\ta\ta\t1\tMALE\n', b'1\t/etc/passwd\ta\ta\ta\t1\tMALE\n',
+                                 b'<html>404</html>', b'\xff\xfe\x00', b'', b'1\ta.wav\ta\ta\ta\tmany\tMALE\n'])
 def test_bad_table(home, tmp_path, bad):
     home.files['/en_us/dev.tsv'] = bad
-    with pytest.raises(UnreadableTable, match='try again later') as error: fleurs_clips('dev', folder=tmp_path, url=home.url)
+    with pytest.raises(UnreadableTable, match='try again later') as error:
+        fleurs_clips('dev', folder=tmp_path, url=home.url)
     assert '\n' not in str(error.value)

@@ -19,15 +19,18 @@ SAMPLE_RATE = 16_000 # samples a second, everywhere in this library
 class UnreadableClip(ValueError):
     "A clip cannot be decoded, or holds no sound."
 
+# %% ../../nbs/language/01_audio.ipynb #c544c6ca
 def to_mono(
     samples, # shape (n,) or (n, channels), whole numbers or floats
 )->np.ndarray: # float32, shape (n,), finite
     "Average the channels and scale whole numbers to -1 to 1."
     samples = np.asarray(samples)
     if samples.ndim not in (1, 2) or samples.dtype.kind not in 'iuf':
-        raise UnreadableClip(f"Samples should be numbers of shape (n,) or (n, channels), not {samples.dtype} {samples.shape}.")
+        raise UnreadableClip("Samples should be numbers of shape (n,) or (n, channels), "
+                             f"not {samples.dtype} {samples.shape}.")
     scale = np.iinfo(samples.dtype).max+1 if samples.dtype.kind in 'iu' else 1
-    if samples.dtype.kind == 'u': samples, scale = samples.astype(np.float64)-scale/2, scale/2 # unsigned samples rest at the middle
+    if samples.dtype.kind == 'u': # unsigned samples rest at the middle
+        samples, scale = samples.astype(np.float64)-scale/2, scale/2
     mono = samples.astype(np.float32)/np.float32(scale)
     return np.nan_to_num(mono.mean(axis=1) if mono.ndim == 2 else mono, nan=0, posinf=1, neginf=-1)
 
@@ -37,12 +40,14 @@ def resample(
     sample_rate:int, # of `samples`, in hertz
 )->np.ndarray: # float32, shape (n*16000/sample_rate,), 16 kHz
     "Bring `samples` to 16 kHz."
-    if not 1000 <= sample_rate <= 768_000: raise UnreadableClip(f"A sample rate of {sample_rate} Hz is outside 1,000 to 768,000.")
+    if not 1000 <= sample_rate <= 768_000:
+        raise UnreadableClip(f"A sample rate of {sample_rate} Hz is outside 1,000 to 768,000.")
     return samples if sample_rate == SAMPLE_RATE else soxr.resample(samples, sample_rate, SAMPLE_RATE)
 
 # %% ../../nbs/language/01_audio.ipynb #542a9a32
 BLOCK = 1 << 16 # samples read at a time
 
+# %% ../../nbs/language/01_audio.ipynb #2bedce12
 def _read_soundfile(file, max_seconds):
     "Mono samples and their rate, with libsndfile."
     with soundfile.SoundFile(file) as sound:
@@ -55,9 +60,11 @@ def _read_soundfile(file, max_seconds):
         return np.concatenate(blocks) if blocks else np.zeros(0, np.float32), sound.samplerate
 
 # %% ../../nbs/language/01_audio.ipynb #dc786256
-OWN_SOUND = ('aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,' # FFmpeg's names of
-             'tak,tta,voc,w64,wav,wv') # containers that carry their own sound; left out are lists that make it open other files or addresses
+# FFmpeg's names of containers that carry their own sound; left out are lists that make it open other files or addresses
+OWN_SOUND = ('aac,ac3,aiff,amr,ape,asf,au,avi,caf,dsf,eac3,flac,flv,matroska,mov,mp3,mpc,mpc8,mpeg,mpegts,ogg,'
+             'tak,tta,voc,w64,wav,wv')
 
+# %% ../../nbs/language/01_audio.ipynb #224e8c1f
 class _Quiet:
     "A file in which an impossible jump fails without a word; PyAV would print a traceback."
     def __init__(self, file): self.file, self.read, self.tell = file, file.read, file.tell
@@ -65,10 +72,13 @@ class _Quiet:
         try: return self.file.seek(offset, whence)
         except (OSError, ValueError): return -1
 
+# %% ../../nbs/language/01_audio.ipynb #10288a8e
 def open_av(file):
     "Open a recording with FFmpeg, which may read this file and nothing else."
-    return av.open(_Quiet(file), metadata_errors='ignore', options={'format_whitelist': OWN_SOUND, 'protocol_whitelist': 'none'})
+    options = {'format_whitelist': OWN_SOUND, 'protocol_whitelist': 'none'}
+    return av.open(_Quiet(file), metadata_errors='ignore', options=options)
 
+# %% ../../nbs/language/01_audio.ipynb #181dc9e2
 def _read_av(file, max_seconds):
     "Mono samples and their rate, with FFmpeg."
     with open_av(file) as container:
@@ -89,8 +99,10 @@ def _read_av(file, max_seconds):
 # %% ../../nbs/language/01_audio.ipynb #adaa1547
 def _name(source):
     "What to call a clip in a sentence."
-    return ''.join(c if c.isprintable() else '?' for c in Path(source).name) if isinstance(source, (str, Path)) else 'The clip'
+    if not isinstance(source, (str, Path)): return 'The clip'
+    return ''.join(c if c.isprintable() else '?' for c in Path(source).name)
 
+# %% ../../nbs/language/01_audio.ipynb #8a1dfbea
 def _decode(source, max_seconds):
     "Mono samples and their rate, with whichever library can."
     with open_binary(source, 'clip') as file:

@@ -20,6 +20,7 @@ N_MELS = 64       # bands
 F_MIN, F_MAX = 60, 7000 # hertz; above 7 kHz some recorders keep nothing, and the network should not learn which
 TOP_DB = 80       # what is more than this far below the loudest point is treated as silence
 
+# %% ../../nbs/language/02_spectrogram.ipynb #9946583a
 def frames(
     samples, # float32, shape (n,)
     n_fft:int=N_FFT, hop_length:int=HOP_LENGTH,
@@ -43,6 +44,7 @@ def hz_to_mel(hertz):
     "O'Shaughnessy's formula (Speech Communication, 1987), as in HTK."
     return 2595*np.log10(1+np.asarray(hertz)/700)
 
+# %% ../../nbs/language/02_spectrogram.ipynb #f601e5e8
 def mel_to_hz(mel):
     "The inverse of `hz_to_mel`."
     return 700*(10**(np.asarray(mel)/2595)-1)
@@ -60,6 +62,7 @@ def mel_filters(
 # %% ../../nbs/language/02_spectrogram.ipynb #97dd479f
 FILTERS = mel_filters()
 
+# %% ../../nbs/language/02_spectrogram.ipynb #a6300339
 def log_mel(
     samples, # float32, shape (n,), 16 kHz
 )->np.ndarray: # float32, shape (64, 1 + n//160), in dB, at most 80 dB below its largest value
@@ -78,7 +81,8 @@ def plot_spectrogram(
     import matplotlib.pyplot as plt
     ax = ax or plt.subplots(figsize=(7, 2.2))[1]
     seconds = spectrogram.shape[1]*HOP_LENGTH/SAMPLE_RATE
-    ax.imshow(spectrogram, origin='lower', aspect='auto', cmap='magma', extent=(0, seconds, 0, N_MELS), interpolation='nearest')
+    ax.imshow(spectrogram, origin='lower', aspect='auto', cmap='magma', interpolation='nearest',
+              extent=(0, seconds, 0, N_MELS))
     ticks = np.array([250, 1000, 2000, 4000])
     position = (hz_to_mel(ticks)-hz_to_mel(F_MIN))/(hz_to_mel(F_MAX)-hz_to_mel(F_MIN))*N_MELS
     ax.set(yticks=position, yticklabels=ticks, xlabel='time (s)', ylabel='frequency (Hz)', title=title)
