@@ -1,11 +1,12 @@
-"""How long the language app takes from upload to answer, where the time goes, and what a hundred uploads do to the memory.
+"""How long the language app takes from upload to answer, where the time goes, and what it does to the memory.
 
     python benchmarks/app_speed.py [--uploads 100]
 
-Twenty clips of 5 s, one after the other, after a first one that does not count: the median, and the slowest. The first rows are Python's part,
-without a browser. The last is the whole way in Chromium and Voila, from the moment a file is given to the page to the moment its pictures
-are there (left out where there is no Chromium). Then the memory of a process that answers a hundred uploads, each with its pictures, and
-explains the last of them twenty times. Results are kept in app_speed.csv, which 19_app shows.
+Twenty clips of 5 s, one after the other, after a first one that does not count: the median, and the slowest. The first
+rows are Python's part, without a browser. The last is the whole way in Chromium and Voila, from the moment a file is
+given to the page to the moment its pictures are there (left out where there is no Chromium). Then the memory of a
+process that answers a hundred uploads, each with its pictures, and explains the last of them twenty times. Results are
+kept in app_speed.csv, which nbs/language/10_app.ipynb shows.
 """
 import argparse, gc, os, sys, tempfile, time
 from pathlib import Path
@@ -17,7 +18,7 @@ import psutil
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tests'))
 from conftest import CHROMIUM, FLAGS, Server
 from bad_clips import encode
-from mlcourse.language.app import answer_html, flac, hear_clip, LanguageApp, picture_html
+from mlcourse.language.app import answer_html, flac, LanguageApp, predict_clip, timeline_html
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
 
@@ -38,9 +39,9 @@ def python_part(app, files):
     for i, data in enumerate(files):
         marks = [time.perf_counter()]
         samples = load(data); marks.append(time.perf_counter())
-        clip = hear_clip(app.detector, 'clip', (samples, SAMPLE_RATE)); marks.append(time.perf_counter())
-        answer_html(clip.answer), picture_html(clip), flac(clip.samples); marks.append(time.perf_counter())
-        app.score_windows(f'clip {i}', data); marks.append(time.perf_counter())
+        clip = predict_clip(app.detector, 'clip', (samples, SAMPLE_RATE)); marks.append(time.perf_counter())
+        answer_html(clip.answer), timeline_html(clip), flac(clip.samples); marks.append(time.perf_counter())
+        app.try_clip(f'clip {i}', data); marks.append(time.perf_counter())
         rows.append(np.diff(marks))
     return dict(zip(['decode', 'find the language', 'draw the pictures', "all of Python's part"], np.array(rows).T))
 
@@ -78,7 +79,8 @@ def memory(app, files, uploads):
     "Megabytes of this process after every tenth upload, then after every explanation."
     used, explained = {}, []
     for n in range(1, uploads+1):
-        app.upload._receive(dict(view='1', name=f'clip {n}.wav', first=True, start=True, last=True, size=0), [files[n % len(files)]])
+        about = dict(view='1', name=f'clip {n}.wav', first=True, start=True, last=True, size=0)
+        app.upload._receive(about, [files[n % len(files)]])
         if n % 10 == 0: used[n] = megabytes()
     for _ in range(uploads//5):
         app.explain.press()
@@ -94,12 +96,14 @@ def main():
     app = LanguageApp(folder=tempfile.mkdtemp())
     times = {name: values[1:] for name, values in python_part(app, files).items()}
     if CHROMIUM: times['in the browser, all of it'] = whole_way(files)[1:]
-    table = pd.DataFrame([{'what': name, 'unit': 's', 'median': np.median(v), 'most': v.max()} for name, v in times.items()])
+    rows = [{'what': name, 'unit': 's', 'median': np.median(v), 'most': v.max()} for name, v in times.items()]
     used, explained = memory(LanguageApp(folder=tempfile.mkdtemp()), files, args.uploads)
     grown = used[args.uploads]-used[10]
-    table.loc[len(table)] = [f'memory after upload {args.uploads}, above that after upload 10', 'MB', grown, max(used.values())-used[10]]
-    table.loc[len(table)] = [f'memory after explanation {len(explained)}, above that after the second', 'MB', explained[-1]-explained[1], max(explained)-explained[1]]
-    table = table.round(3)
+    rows += [{'what': f'memory after upload {args.uploads}, above that after upload 10', 'unit': 'MB',
+              'median': grown, 'most': max(used.values())-used[10]},
+             {'what': f'memory after explanation {len(explained)}, above that after the second', 'unit': 'MB',
+              'median': explained[-1]-explained[1], 'most': max(explained)-explained[1]}]
+    table = pd.DataFrame(rows).round(3)
     table.to_csv(HERE/'app_speed.csv', index=False)
     print(table.to_string(index=False))
     print(f'{os.cpu_count()} cores, load {os.getloadavg()[0]:.1f}')

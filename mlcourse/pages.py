@@ -17,7 +17,7 @@ STATIC = Path(str(files('mlcourse')/'static'))
 def static_text(
     name:str, # of a file in mlcourse/static, such as 'page.css'
 )->str:
-    "A style sheet or script of the package."
+    "The text of a style sheet or a script of the package."
     return (STATIC/name).read_text(encoding='utf-8')
 
 # %% ../nbs/library/03_pages.ipynb #3f3fc45d
@@ -32,7 +32,7 @@ def escaped(
 
 # %% ../nbs/library/03_pages.ipynb #256e7af9
 def table_html(
-    table, # a DataFrame; its index is not shown
+    table, # a DataFrame, of dtype object if cells are `Markup`; its index is not shown
     caption:str='', # what it shows, for screen readers
 )->Markup:
     "A table whose cells are text."
@@ -65,7 +65,7 @@ def image_address(
 # %% ../nbs/library/03_pages.ipynb #f5be4e96
 def picture_html(
     address:str, # from `data_address` or `image_address`
-    text:str, # what it shows, for those who cannot see it
+    text:str, # what it shows, for people who cannot see it
 )->Markup:
     "A picture."
     return Markup(f'<img src="{address}" alt="{html.escape(text)}">')

@@ -1,23 +1,25 @@
-"""What the tests of the apps share: a browser, and one JupyterLab and one Voila that serve a folder of notebooks on loopback.
+"""What the tests of the apps share: a browser, and a JupyterLab and a Voila that serve notebooks on loopback.
 
     def test_something(open_app):                  # once in JupyterLab, once in Voila
-        page = open_app('from mlcourse.language.app import language_app\nlanguage_app()')
+        page = open_app('from mlcourse.language.app import LanguageApp\nLanguageApp()')
         page.set_input_files('input[type=file]', path)
 
 A test that should run in one of them only says `@pytest.mark.parametrize('kind', ['voila'], indirect=True)`.
-`open_app` waits for an `.mlc-app` on the page. When the test is over it fails if the browser's console or the kernel's log holds an error.
+`open_app` waits for an `.mlc-app` on the page. When the test is over it fails if the browser's console or the
+kernel's log holds an error.
 """
-import json, os, shutil, signal, socket, subprocess, sys, time, urllib.request
-from pathlib import Path
+import os, shutil, signal, socket, subprocess, sys, time, urllib.request
 
 import nbformat
 import pytest
 
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 # Chromium in a container, without a display and without calls home.
-FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync']
-PICTURES = os.environ.get('MLCOURSE_PICTURES') # a folder that gets screenshots; tools/pictures.sh sets it
-NOT_OURS = ('favicon', 'mathjax', 'MathJax', 'cdn.jsdelivr', 'ERR_INTERNET_DISCONNECTED', 'ERR_NAME_NOT_RESOLVED', 'ERR_PROXY', 'ERR_TUNNEL')
+FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+         '--disable-component-update', '--disable-sync']
+PICTURES = os.environ.get('MLCOURSE_PICTURES') # a folder that gets the pictures of test_pictures.py
+NOT_OURS = ('favicon', 'mathjax', 'MathJax', 'cdn.jsdelivr', 'ERR_INTERNET_DISCONNECTED', 'ERR_NAME_NOT_RESOLVED',
+            'ERR_PROXY', 'ERR_TUNNEL')
 
 
 @pytest.fixture(scope='session')
@@ -61,12 +63,17 @@ class Server:
         news.parent.mkdir(parents=True)
         news.write_text('{"fetchNews": "false"}') # or it asks on every page
         self.url = f'http://127.0.0.1:{(port := free_port())}/'
-        home = {name: str(folder/name) for name in ('JUPYTER_CONFIG_DIR', 'JUPYTER_RUNTIME_DIR', 'IPYTHONDIR', 'JUPYTERLAB_SETTINGS_DIR', 'JUPYTERLAB_WORKSPACES_DIR')}
-        command = {'lab': ['jupyterlab', '--IdentityProvider.token=', '--ServerApp.allow_root=True', f'--ServerApp.root_dir={folder/"notebooks"}', '--LabApp.news_url=', '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate'],
+        names = ('JUPYTER_CONFIG_DIR', 'JUPYTER_RUNTIME_DIR', 'IPYTHONDIR', 'JUPYTERLAB_SETTINGS_DIR',
+                 'JUPYTERLAB_WORKSPACES_DIR')
+        environment = {**os.environ, **{name: str(folder/name) for name in names}, 'OMP_NUM_THREADS': '1'}
+        command = {'lab': ['jupyterlab', '--IdentityProvider.token=', '--ServerApp.allow_root=True',
+                           f'--ServerApp.root_dir={folder/"notebooks"}', '--LabApp.news_url=',
+                           '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate'],
                    'voila': ['voila', str(folder/'notebooks')]}[kind]
         with self.log.open('w') as log:
-            self.process = subprocess.Popen([sys.executable, '-m', *command, '--no-browser', f'--port={port}'], cwd=folder/'notebooks', start_new_session=True,
-                                            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT, env={**os.environ, **home, 'OMP_NUM_THREADS': '1'})
+            self.process = subprocess.Popen([sys.executable, '-m', *command, '--no-browser', f'--port={port}'],
+                                            cwd=folder/'notebooks', env=environment, start_new_session=True,
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=subprocess.STDOUT)
         self.wait()
 
     def wait(self):
@@ -86,8 +93,9 @@ class Server:
         "A notebook with one code cell; returns its path."
         self.n += 1
         path = self.folder/'notebooks'/f'app-{self.n}.ipynb'
-        cell = nbformat.v4.new_code_cell(code)
-        nbformat.write(nbformat.v4.new_notebook(cells=[cell], metadata={'kernelspec': {'name': 'python3', 'display_name': 'Python 3', 'language': 'python'}}), path)
+        kernel = {'name': 'python3', 'display_name': 'Python 3', 'language': 'python'}
+        nb = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(code)], metadata={'kernelspec': kernel})
+        nbformat.write(nb, path)
         return path
 
 
@@ -127,9 +135,10 @@ def shared_pages():
 
 @pytest.fixture
 def open_app(servers, kind, browser, shared_pages):
-    """Open a notebook of one cell and return the page with its app; `page.notebook` is its path, and its kernel works in that folder.
+    """Open a notebook of one cell and return the page with its app; `page.notebook` is its path.
 
-    With `share=True` the page stays open, and the next test that asks for the same code gets it as it was left.
+    Its kernel works in the folder of the notebook. With `share=True` the page stays open, and the next test that
+    asks for the same code gets it as it was left.
     """
     server, opened = servers(kind), []
 
@@ -145,7 +154,8 @@ def open_app(servers, kind, browser, shared_pages):
         page = context.new_page()
         page.set_default_timeout(60_000)
         page.errors, page.notebook = [], server.add(code)
-        page.on('console', lambda m: page.errors.append(m.text) if m.type == 'error' and not any(w in m.text + str(m.location) for w in NOT_OURS) else None)
+        def ours(message): return not any(word in message.text + str(message.location) for word in NOT_OURS)
+        page.on('console', lambda m: page.errors.append(m.text) if m.type == 'error' and ours(m) else None)
         page.on('pageerror', lambda e: page.errors.append(str(e)))
         if kind == 'lab':
             page.goto(f'{server.url}lab/workspaces/w{server.n}/tree/{page.notebook.name}')
@@ -159,6 +169,6 @@ def open_app(servers, kind, browser, shared_pages):
     for page, shared in opened:
         page.errors.clear()
         if not shared: page.context.close()
-    said = server.log.read_text()[before:]
+    logged = server.log.read_text()[before:]
     assert not errors, errors
-    assert 'Traceback' not in said, said
+    assert 'Traceback' not in logged, logged

@@ -1,6 +1,4 @@
 """The language app in a real browser: in JupyterLab, and as a page of Voila."""
-import os, re, signal, subprocess, sys, time
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -25,13 +23,14 @@ def voice(language, seconds=5):
 def clips(tmp_path_factory):
     "A file for each container, and one that is none."
     folder = tmp_path_factory.mktemp('clips')
-    for name, language in {'english.wav': 'en', 'mandarin.m4a': 'zh', 'english.webm': 'en', 'mandarin.wav': 'zh'}.items():
+    languages = {'english.wav': 'en', 'mandarin.m4a': 'zh', 'english.webm': 'en', 'mandarin.wav': 'zh'}
+    for name, language in languages.items():
         (folder/name).write_bytes(encode(voice(language), name.split('.')[1]))
     (folder/'<b>notes.wav').write_text('milk, eggs, bread')
     return folder
 
 
-def heard(page, name):
+def answer(page, name):
     "Wait for the sentence about a clip, and return the word in large type."
     page.wait_for_selector(f'.mlc-message:has-text("{name}: ")')
     return page.inner_text(WORD).split()[0]
@@ -47,15 +46,15 @@ def saved(page):
 
 
 def test_upload(open_app, clips, kind):
-    "Three containers, a file that is none, an answer that was wrong, the table, and nothing left in the notebook's file."
+    "Three containers, a file that is none, a wrong answer, the table, and nothing left in the notebook's file."
     page = open_app(APP, share=True)
     for name, word in {'english.wav': 'English', 'mandarin.m4a': 'Mandarin', 'english.webm': 'English'}.items():
         page.set_input_files(FILES, clips/name)
-        assert heard(page, name) == word
+        assert answer(page, name) == word
     page.set_input_files(FILES, clips/'<b>notes.wav')
     page.wait_for_selector('.mlc-wrong:has-text("<b>notes.wav cannot be read as a recording")')
     page.set_input_files(FILES, clips/'mandarin.wav')
-    assert heard(page, 'mandarin.wav') == 'Mandarin'
+    assert answer(page, 'mandarin.wav') == 'Mandarin'
     assert page.locator('.mlc-wrong').count() == 0 and page.locator('tbody tr').count() == 5
     page.wait_for_function('document.querySelector("audio").duration > 4.9')
     explain_and_keep(page)
@@ -68,7 +67,7 @@ def test_upload(open_app, clips, kind):
 def explain_and_keep(page):
     "Press the buttons below a clip, once with a name that is no name."
     page.click('text=Explain')
-    page.wait_for_selector('img.mlc-explained')
+    page.wait_for_selector('.mlc-explained img')
     page.click('text=That was wrong')
     page.get_by_label('It is').select_option('English')
     page.get_by_label('Speaker').fill('../maria')
@@ -84,7 +83,7 @@ def explain_and_keep(page):
 
 
 def test_limit_and_order(open_app, clips, tmp_path, kind):
-    "A large file arrives, one over the limit is refused before it is sent, and of two quick uploads the last one is shown."
+    "A large file arrives, one over the limit is refused unsent, and of two quick uploads the last one is shown."
     page = open_app(APP, share=True)
     large = np.resize(voice('zh'), (59_000_000//2,))
     soundfile.write(tmp_path/'large.wav', large, 48_000)
@@ -93,8 +92,9 @@ def test_limit_and_order(open_app, clips, tmp_path, kind):
     page.wait_for_selector('.mlc-wrong:has-text("huge.wav has 61 MB, and the limit is 60 MB")')
     page.set_input_files(FILES, tmp_path/'large.wav')
     page.set_input_files(FILES, clips/'english.wav')
-    assert heard(page, 'english.wav') == 'English'
-    assert page.locator('tbody tr >> nth=0').inner_text().startswith('english.wav') and page.locator('tbody tr >> nth=1').inner_text().startswith('large.wav')
+    assert answer(page, 'english.wav') == 'English'
+    for i, name in enumerate(['english.wav', 'large.wav']):
+        assert page.locator(f'tbody tr >> nth={i}').inner_text().startswith(name)
     option = page.wait_for_selector('option:has-text("large.wav")', state='attached')
     page.get_by_label('Show again').select_option(label=option.text_content())
     page.wait_for_selector('[aria-label*="of large.wav"]')
@@ -105,14 +105,15 @@ def test_microphone(open_app, start_browser, clips, language, word):
     "Chromium plays a file as the microphone."
     spoken = clips/f'microphone-{language}.wav'
     if not spoken.exists(): soundfile.write(spoken, voice(language, 8), SAMPLE_RATE)
-    page = open_app(APP, browser=start_browser('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
-                                               f'--use-file-for-fake-audio-capture={spoken}%noloop'), permissions=['microphone'])
+    browser = start_browser('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+                            f'--use-file-for-fake-audio-capture={spoken}%noloop')
+    page = open_app(APP, browser=browser, permissions=['microphone'])
     page.click('button:has-text("Record")')
     page.wait_for_selector('text=/2[0-9] s left/')
     page.wait_for_selector('[role=meter][aria-valuenow]')
     page.wait_for_timeout(4500)
     page.click('button:has-text("Stop")')
-    assert heard(page, 'recording.webm') == word
+    assert answer(page, 'recording.webm') == word
 
 
 def test_no_microphone(open_app):
@@ -131,14 +132,16 @@ def test_keyboard_only(open_app, kind):
     def tab_to(text, most=12):
         for _ in range(most):
             page.keyboard.press('Tab')
-            if text in page.evaluate('document.activeElement.innerText + (document.activeElement.labels?.[0]?.innerText ?? "")'): return
-        raise AssertionError(f'Tab does not reach {text} but ' + page.evaluate('document.activeElement.outerHTML.slice(0, 300)'))
+            active = page.evaluate('(e => e.innerText + (e.labels?.[0]?.innerText ?? ""))(document.activeElement)')
+            if text in active: return
+        active = page.evaluate('document.activeElement.outerHTML.slice(0, 300)')
+        raise AssertionError(f'Tab does not reach {text} but {active}')
     for text in ('Record', 'or', 'Try it'): tab_to(text, 1)
     page.keyboard.press('Enter')
-    assert heard(page, 'Example 1') == 'English'
+    assert answer(page, 'Example 1') == 'English'
     tab_to('Explain', 20)
     page.keyboard.press('Enter')
-    page.wait_for_selector('img.mlc-explained')
+    page.wait_for_selector('.mlc-explained img')
     tab_to('That was wrong', 1)
     page.keyboard.press('Space')
     page.get_by_label('It is').wait_for()
@@ -148,8 +151,8 @@ def test_keyboard_only(open_app, kind):
     page.keyboard.type('abc x') # letters that are commands of JupyterLab
     tab_to('Keep the clip', 1)
     page.keyboard.press('Enter')
-    said = page.wait_for_selector('.mlc-form .mlc-message:not(:empty)').inner_text()
-    assert said.startswith('Kept as my_voice/zh/abc x/')
+    message = page.wait_for_selector('.mlc-form .mlc-message:not(:empty)').inner_text()
+    assert message.startswith('Kept as my_voice/zh/abc x/')
     if kind == 'lab': assert page.locator('.jp-Cell').count() <= 2
 
 
@@ -157,13 +160,17 @@ def test_labels_and_a_narrow_screen(open_app, clips, kind):
     "400 pixels are enough (in JupyterLab, what the side bar leaves), and everything that can be used has a name."
     page = open_app(APP, share=True, width=400 if kind == 'voila' else 780, height=900)
     page.set_input_files(FILES, clips/'english.wav')
-    heard(page, 'english.wav')
+    answer(page, 'english.wav')
     page.click('text=That was wrong')
     app = page.locator('.mlc-app')
     assert app.bounding_box()['width'] <= 420
-    wide = app.evaluate('''app => [...app.querySelectorAll('*')].filter(e => !e.closest('.mlc-wide') && e.checkVisibility() &&
-                           e.getBoundingClientRect().right > app.getBoundingClientRect().right + 1).map(e => e.outerHTML.slice(0, 200))''')
+    wide = app.evaluate('''app => [...app.querySelectorAll('*')]
+        .filter(e => !e.closest('.mlc-wide') && e.checkVisibility())
+        .filter(e => e.getBoundingClientRect().right > app.getBoundingClientRect().right + 1)
+        .map(e => e.outerHTML.slice(0, 200))''')
     assert not wide
-    nameless = app.evaluate('''app => [...app.querySelectorAll('button, input, select, audio, [role=img], [role=meter]')].filter(e =>
-                               !(e.ariaLabel || e.innerText || e.labels?.[0]?.innerText)).map(e => e.outerHTML.slice(0, 200))''')
+    controls = 'button, input, select, audio, [role=img], [role=meter]'
+    nameless = app.evaluate('''(app, controls) => [...app.querySelectorAll(controls)]
+        .filter(e => !(e.ariaLabel || e.innerText || e.labels?.[0]?.innerText))
+        .map(e => e.outerHTML.slice(0, 200))''', controls)
     assert not nameless

@@ -13,10 +13,11 @@ from conftest import PICTURES
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
 from mlcourse.thumbnails.edits import sample_thumbnail
-from test_apps import APP, FILES, heard, voice
+from test_apps import answer, APP, FILES, voice
 from test_thumbnail_app import ALL_EDITS, APP as THUMBNAIL_APP, FIRST
 
-pytestmark = [pytest.mark.skipif(not PICTURES, reason='MLCOURSE_PICTURES names no folder for them'), pytest.mark.parametrize('kind', ['voila'], indirect=True)]
+pytestmark = [pytest.mark.skipif(not PICTURES, reason='MLCOURSE_PICTURES names no folder for them'),
+              pytest.mark.parametrize('kind', ['voila'], indirect=True)]
 
 
 def whole(page):
@@ -25,7 +26,8 @@ def whole(page):
     page.evaluate('document.activeElement.blur()')
     page.wait_for_timeout(500)
     box = page.locator('.mlc-app').bounding_box()
-    return Image.open(io.BytesIO(page.screenshot(clip={'x': box['x']-12, 'y': max(box['y']-12, 0), 'width': box['width']+24, 'height': box['height']+12})))
+    clip = {'x': box['x']-12, 'y': max(box['y']-12, 0), 'width': box['width']+24, 'height': box['height']+12}
+    return Image.open(io.BytesIO(page.screenshot(clip=clip)))
 
 
 def save(picture, name):
@@ -48,7 +50,7 @@ def test_language_app(open_app, tmp_path, name, width, scale):
     soundfile.write(tmp_path/'voice_message.flac', voice('zh', 4), SAMPLE_RATE)
     for clip in ('voice_message.flac', 'two_languages.wav')[:2 if width > 500 else 1]:
         page.set_input_files(FILES, tmp_path/clip)
-        heard(page, clip)
+        answer(page, clip)
     page.wait_for_timeout(500)
     save(whole(page), name)
 
@@ -64,32 +66,33 @@ def test_thumbnail_app(open_app):
 def test_language_app_moves(open_app, start_browser, tmp_path):
     "Say something, read the answer, hear it, ask why."
     soundfile.write(tmp_path/'voice.wav', voice('zh', 8), SAMPLE_RATE)
-    page = open_app(APP, width=800, height=800, permissions=['microphone'],
-                    browser=start_browser('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream', f'--use-file-for-fake-audio-capture={tmp_path/"voice.wav"}%noloop'))
+    browser = start_browser('--use-fake-device-for-media-stream', '--use-fake-ui-for-media-stream',
+                            f'--use-file-for-fake-audio-capture={tmp_path/"voice.wav"}%noloop')
+    page = open_app(APP, width=800, height=800, browser=browser, permissions=['microphone'])
     frames, milliseconds = [], []
 
-    def look(ms):
+    def snapshot(ms):
         frames.append(Image.open(io.BytesIO(page.screenshot())).convert('RGB'))
         milliseconds.append(ms)
-    look(900)
+    snapshot(900)
     page.click('button:has-text("Record")')
     page.wait_for_selector('text=/2[0-9] s left/')
     for _ in range(16):
-        look(180)
+        snapshot(180)
         page.wait_for_timeout(100)
     page.click('button:has-text("Stop")')
-    assert heard(page, 'recording.webm') == 'Mandarin'
+    assert answer(page, 'recording.webm') == 'Mandarin'
     page.wait_for_timeout(300)
-    look(1500)
+    snapshot(1500)
     seconds = page.evaluate('document.querySelector("audio").duration')
     for t in np.arange(0.15, min(seconds, 4), 0.15):
         page.evaluate('t => document.querySelector("audio").currentTime = t', float(t))
         page.wait_for_timeout(60)
-        look(150)
+        snapshot(150)
     page.set_input_files(FILES, example_clips().path[0])
-    assert heard(page, 'en-voice-34.opus') == 'English'
+    assert answer(page, 'en-voice-34.opus') == 'English'
     page.wait_for_timeout(300)
-    look(2500)
+    snapshot(2500)
     path = f'{PICTURES}/language_app.webp'
     frames[0].save(path, save_all=True, append_images=frames[1:], duration=milliseconds, loop=0, quality=60, method=4)
     assert len(open(path, 'rb').read()) < 2_000_000
