@@ -22,7 +22,7 @@ from PIL import Image
 
 from mlcourse.core import write_csv
 from mlcourse.thumbnails.collect import collect
-from mlcourse.thumbnails.videos import read_snapshots, read_videos
+from mlcourse.thumbnails.videos import read_snapshots
 
 HERE = Path(__file__).parent
 PER_CHANNEL = 50

@@ -26,7 +26,6 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from PIL import Image
 
 from mlcourse.core import cache_folder, write_csv
 from mlcourse.evaluation import auc, bootstrap_interval
