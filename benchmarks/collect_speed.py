@@ -2,12 +2,13 @@
 
     python benchmarks/collect_speed.py
 
-A pretend site lists 1,000 videos of 20 channels, and a server on this machine keeps their pictures, a few sizes each. Chosen by a fixed
-seed, one look in twenty fails: half of these once, the others for good. Once the site answers with a 429, and once the
-picture server does. The process that collects is killed (SIGKILL) three times, each time after a number of snapshots drawn by
-lot, and started again; a last run asks once more for what failed. Then every row is compared with what the site has.
+A fake site lists 1,000 videos of 20 channels, and a server on this machine keeps their pictures, a few sizes each.
+Chosen by a fixed seed, one snapshot in twenty fails: half of these once, the others for good. Once the site answers
+with a 429, and once the picture server does. The process that collects is killed (SIGKILL) three times, each time
+after a random number of snapshots, and started again; a last run asks once more for what failed. Then every row is
+compared with what the site has.
 
-The pretend site answers at once and there is no pause between videos, so the speed is that of our own part: checking the
+The fake site answers at once and there is no pause between videos, so the speed is that of our own part: checking the
 picture, and writing. On the real site the pauses take far longer. It prints a table and keeps it as collect_speed.csv.
 """
 import argparse, io, random, subprocess, sys, tempfile, time
@@ -21,7 +22,7 @@ from PIL import Image
 
 from mlcourse.core import write_csv
 from mlcourse.thumbnails.collect import collect
-from mlcourse.thumbnails.videos import read_snapshots, read_videos
+from mlcourse.thumbnails.videos import read_snapshots
 
 HERE = Path(__file__).parent
 PER_CHANNEL = 50
@@ -37,12 +38,12 @@ def plan(n, seed):
 
 
 class Site:
-    "The pretend site. It remembers in a file what it was asked, so that it is the same site after the asker was killed."
+    "The fake site. It remembers in a file what it was asked, so that it goes on when the process was killed."
     def __init__(self, n, seed, log):
         self.wrong, self.log = plan(n, seed), Path(log)
         self.log.touch()
         self.asked = Counter(self.log.read_text().split())
-        self.busy_at = n//3 # the look that gets a 429
+        self.busy_at = n//3 # the video whose first request gets a 429
 
     def remember(self, what):
         self.asked[what] += 1
@@ -52,7 +53,8 @@ class Site:
         ids = list(self.wrong)
         if flat:
             start = int(url.split('channel')[1].split('/')[0])*PER_CHANNEL
-            return dict(channel_id=f'UC{start:022}', channel_follower_count=start, entries=[dict(id=i) for i in ids[start:start+PER_CHANNEL][:limit]])
+            entries = [dict(id=i) for i in ids[start:start+PER_CHANNEL][:limit]]
+            return dict(channel_id=f'UC{start:022}', channel_follower_count=start, entries=entries)
         video_id = url[-11:]
         if video_id == ids[self.busy_at] and not self.asked['busy']:
             self.remember('busy')
@@ -61,8 +63,9 @@ class Site:
         if self.wrong[video_id] == 'gone': raise RuntimeError('Video unavailable')
         if self.wrong[video_id] == 'once' and self.asked[video_id] == 1: raise RuntimeError('Connection reset by peer')
         number = int(video_id[5:])
-        return dict(title=f'<b>"{number}", \n=1+1', view_count=number, timestamp=1.6e9 + number, channel_id=f'UC{number//PER_CHANNEL*PER_CHANNEL:022}',
-                    channel_follower_count=5, duration=60, media_type='video')
+        return dict(title=f'<b>"{number}", \n=1+1', view_count=number, timestamp=1.6e9 + number,
+                    channel_id=f'UC{number//PER_CHANNEL*PER_CHANNEL:022}', channel_follower_count=5, duration=60,
+                    media_type='video')
 
 
 class Pictures(BaseHTTPRequestHandler):
@@ -91,19 +94,21 @@ def serve(n, seed):
     return server, f'http://127.0.0.1:{server.server_port}/{{video_id}}/{{size}}.jpg'
 
 
-def run(folder, image_url, n, seed, told=print):
-    "One run of `collect` on the pretend site."
+def run(folder, image_url, n, seed, report=print):
+    "One run of `collect` on the fake site."
     channels = [f'@channel{i}' for i in range((n + PER_CHANNEL - 1)//PER_CHANNEL)]
-    return collect(channels, folder, PER_CHANNEL, pause_s=0, extract=Site(n, seed, Path(folder)/'asked.log'), image_url=image_url,
-                   report=told, sleep=lambda seconds: None)
+    return collect(channels, folder, PER_CHANNEL, pause_s=0, extract=Site(n, seed, Path(folder)/'asked.log'),
+                   image_url=image_url, report=report, sleep=lambda seconds: None)
 
 
 def killed(folder, image_url, n, seed, snapshots):
     "Collect in a process of its own, and kill it once it has asked for `snapshots` more; whether it was still at work."
     log = Path(folder)/'asked.log'
     before = log.stat().st_size if log.exists() else 0
-    process = subprocess.Popen([sys.executable, __file__, '--child', str(folder), image_url, '--n', str(n), '--seed', str(seed)], stdout=subprocess.DEVNULL)
-    while process.poll() is None and (not log.exists() or log.stat().st_size - before < 12*snapshots): time.sleep(0.005) # twelve bytes a line
+    command = [sys.executable, __file__, '--child', str(folder), image_url, '--n', str(n), '--seed', str(seed)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    while process.poll() is None and (not log.exists() or log.stat().st_size - before < 12*snapshots): # 12 bytes a line
+        time.sleep(0.005)
     process.kill()
     return process.wait() != 0
 
@@ -118,13 +123,18 @@ def trial(folder, n=1000, kills=3, seed=0):
     server.shutdown()
     snapshots, asked = read_snapshots(folder), Counter((folder/'asked.log').read_text().split())
     good = videos[videos.status == 'ok']
-    right = [row.title == f'<b>"{int(row.video_id[5:])}", =1+1' and row.view_count == int(row.video_id[5:]) and (folder/row.image).is_file() for row in good.itertuples()]
+    numbers = [int(video_id[5:]) for video_id in good.video_id]
+    right = [row.title == f'<b>"{number}", =1+1' and row.view_count == number and (folder/row.image).is_file()
+             for row, number in zip(good.itertuples(), numbers)]
     fine = [video_id for video_id in wrong if wrong[video_id] != 'once']
-    return {'videos listed': n, 'times killed at work': hits, 'times told 429, and waited': asked['busy'] + (not Pictures.busy),
-            'rows lost': len(set(wrong) - set(videos.video_id)), 'rows doubled': int(videos.video_id.duplicated().sum()),
-            'rows that are wrong': len(good) - sum(right) + len(set(good.video_id) ^ {i for i in wrong if wrong[i] != 'gone'}),
+    never_gone = {video_id for video_id in wrong if wrong[video_id] != 'gone'}
+    return {'videos listed': n, 'times killed at work': hits,
+            'times told 429, and waited': asked['busy'] + (not Pictures.busy),
+            'rows lost': len(set(wrong) - set(videos.video_id)),
+            'rows doubled': int(videos.video_id.duplicated().sum()),
+            'rows that are wrong': len(good) - sum(right) + len(set(good.video_id) ^ never_gone),
             'good snapshots doubled': int(snapshots[snapshots.status == 'ok'].video_id.duplicated().sum()),
-            'asked for twice, as a kill cut off the first look': sum(asked[video_id] > 1 for video_id in fine)}
+            'asked for twice, as a kill cut off the first snapshot': sum(asked[video_id] > 1 for video_id in fine)}
 
 
 def speed(folder, n, seed):
@@ -149,7 +159,8 @@ def main():
         (Path(scratch)/'trial').mkdir()
         found = trial(Path(scratch)/'trial', args.n, seed=args.seed)
         rates = sorted(speed(Path(scratch)/f'speed{i}', min(args.n, 300), args.seed) for i in range(3))
-    found |= {'videos a second, median of three': round(rates[1]), 'slowest': round(rates[0]), 'fastest': round(rates[2])}
+    found |= {'videos a second, median of three': round(rates[1]), 'slowest': round(rates[0]),
+              'fastest': round(rates[2])}
     table = pd.DataFrame(dict(metric=found.keys(), value=found.values()))
     print(table.to_string(index=False))
     write_csv(table, HERE/'collect_speed.csv')

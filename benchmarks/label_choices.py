@@ -2,10 +2,10 @@
 
     python benchmarks/label_choices.py ~/data/thumbnails
 
-FOLDER holds fitness_2017.parquet and tables.parquet: one row a video, with the columns video_id, channel_id, published,
-observed, view_count, subscriber_count and source. None of these tables tells the kind of a video. The fitness videos are
-nearly all below 100 views a day, so the threshold there is their median. Intervals (95 %) draw channels again. It prints
-a table and keeps it as label_choices.csv beside this script.
+FOLDER holds fitness_2017.parquet and tables.parquet: one row a video, with the columns video_id, channel_id,
+published, observed, view_count, subscriber_count and source. None of these tables tells the kind of a video. The
+fitness videos are nearly all below 100 views a day, so the threshold there is their median. Intervals (95 %) draw
+channels again. It prints a table and keeps it as label_choices.csv beside this script.
 """
 import argparse
 from pathlib import Path
@@ -19,11 +19,12 @@ COLUMNS = ['video_id', 'channel_id', 'published', 'observed', 'view_count', 'sub
 
 
 def report(videos, threshold):
-    "The lines of the report that differ on these tables, with the threshold."
+    "The rows of the report that differ on these tables, with the threshold."
     videos = videos.rename(columns=dict(published='published_at', observed='observed_at'))
     for name in ('published_at', 'observed_at'): videos[name] = videos[name].astype(str)
     threshold = threshold or round(float(label(videos, split_by='time').views_per_day.median()), 1)
-    found = label_report(videos, threshold, draws=200).drop(index='everything').round(2) # no kinds are known: the same as the next
+    found = label_report(videos, threshold, draws=200).round(2)
+    found = found.drop(index='everything') # no kinds are known: the same as the next
     found.index = found.index.str.replace('videos only, ', '').str.replace('videos only', 'split by channel')
     return found.rename_axis('choice').reset_index().assign(threshold=threshold)
 

@@ -14,9 +14,11 @@ from mlcourse.thumbnails.videos import BadVideos, label, read_videos
 
 def png(width, height, pixels=b'\0'):
     "A PNG with a true header; `pixels` is what its data unpacks to."
-    def chunk(kind, data): return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
+    def chunk(kind, data):
+        return struct.pack('>I', len(data)) + kind + data + struct.pack('>I', zlib.crc32(kind + data))
     header = struct.pack('>IIBBBBB', width, height, 1, 0, 0, 0, 0) # one bit a pixel
-    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', zlib.compress(pixels, 9)) + chunk(b'IEND', b'')
+    data = zlib.compress(pixels, 9)
+    return b'\x89PNG\r\n\x1a\n' + chunk(b'IHDR', header) + chunk(b'IDAT', data) + chunk(b'IEND', b'')
 
 
 def jpeg(image):
@@ -26,9 +28,9 @@ def jpeg(image):
 
 
 noise = Image.effect_noise((320, 180), 60).convert('RGB')
-BAD = {'text.jpg': b'This is not a picture.', 'empty.jpg': b'', 'truncated.jpg': jpeg(noise)[:3000], 'header.png': png(30_000, 30_000)[:40],
-       'page.html': b'<html><script>alert(1)</script></html>', 'drawing.eps': b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n',
-       'nul.jpg': b'\0' * 5000}
+BAD = {'text.jpg': b'This is not a picture.', 'empty.jpg': b'', 'truncated.jpg': jpeg(noise)[:3000],
+       'header.png': png(30_000, 30_000)[:40], 'page.html': b'<html><script>alert(1)</script></html>',
+       'drawing.eps': b'%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n', 'nul.jpg': b'\0' * 5000}
 
 
 def one_sentence(error):
@@ -60,11 +62,12 @@ def test_huge_png_is_refused_before_it_is_decoded(tmp_path):
     path = tmp_path/'huge.png'
     path.write_bytes(png(30_000, 30_000, bytes(30_000 * (1 + 30_000//8))))
     assert path.stat().st_size < 1_000_000
-    code = ("import resource, sys\nfrom mlcourse.thumbnails.videos import UnreadableImage, load_image\n"
+    code = ("import resource, sys\nfrom mlcourse.thumbnails.images import load_image, UnreadableImage\n"
             "before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss\n"
             "try: load_image(sys.argv[1])\nexcept UnreadableImage as error: print(error)\n"
             "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before)")
-    told, grown = subprocess.run([sys.executable, '-c', code, path], capture_output=True, text=True, check=True).stdout.strip().rsplit('\n', 1)
+    done = subprocess.run([sys.executable, '-c', code, path], capture_output=True, text=True, check=True)
+    told, grown = done.stdout.strip().rsplit('\n', 1)
     assert 'huge.png has more than 50,000,000 pixels' in told
     assert int(grown) < (20_000 if sys.platform != 'darwin' else 20_000_000) # kB on Linux, bytes on macOS
 
@@ -100,11 +103,13 @@ def odd_files():
     deep = Image.fromarray((np.arange(90*160).reshape(90, 160) * 4).astype(np.uint16))
     clear = Image.new('RGBA', (160, 90), (255, 0, 0, 0))
     frames = [noise.resize((160, 90)).convert('P'), Image.new('P', (160, 90))]
-    return {'cmyk.jpg': saved(noise.convert('CMYK'), 'JPEG'), 'deep.png': saved(deep, 'PNG'), 'palette.png': saved(noise.convert('P'), 'PNG'),
-            'palette_clear.png': saved(noise.convert('P'), 'PNG', transparency=0), 'clear.png': saved(clear, 'PNG'),
-            'turned.jpg': saved(noise, 'JPEG', exif=turned), 'really_a_gif.jpg': saved(frames[0], 'GIF', save_all=True, append_images=frames[1:]),
-            'really_a_jpeg.png': saved(noise, 'JPEG'), 'bilevel.tiff': saved(noise.convert('1'), 'TIFF'), 'no_extension': saved(noise, 'WEBP'),
-            '<b>name.jpg': saved(noise, 'JPEG')}
+    return {'cmyk.jpg': saved(noise.convert('CMYK'), 'JPEG'), 'deep.png': saved(deep, 'PNG'),
+            'palette.png': saved(noise.convert('P'), 'PNG'), 'clear.png': saved(clear, 'PNG'),
+            'palette_clear.png': saved(noise.convert('P'), 'PNG', transparency=0),
+            'turned.jpg': saved(noise, 'JPEG', exif=turned),
+            'really_a_gif.jpg': saved(frames[0], 'GIF', save_all=True, append_images=frames[1:]),
+            'really_a_jpeg.png': saved(noise, 'JPEG'), 'bilevel.tiff': saved(noise.convert('1'), 'TIFF'),
+            'no_extension': saved(noise, 'WEBP'), '<b>name.jpg': saved(noise, 'JPEG')}
 
 
 @pytest.mark.parametrize('name', odd_files())
@@ -119,19 +124,23 @@ def test_odd_pictures_get_an_answer(name, tmp_path):
     assert json.loads(json.dumps(report.to_dict(), allow_nan=False))
 
 
-def test_words_on_the_picture_are_a_strangers_too():
-    "What is read on a picture goes nowhere near the page unescaped."
+def test_words_on_the_picture_are_escaped_too():
+    "What is read on a picture never gets onto the page unescaped."
     image = Image.new('RGB', (640, 360), (40, 90, 160))
-    ImageDraw.Draw(image).text((40, 140), '<script>alert(1)</script>', fill=(70, 120, 180), font=ImageFont.load_default(40))
+    font = ImageFont.load_default(40)
+    ImageDraw.Draw(image).text((40, 140), '<script>alert(1)</script>', fill=(70, 120, 180), font=font)
     assert '<script' not in advise(image).to_html(page=True)
 
 
 def test_a_page_of_text_gets_its_edits_or_a_reason():
     image = Image.new('RGB', (640, 360), (30, 60, 90))
-    for i in range(9): ImageDraw.Draw(image).text((20, 10 + 38*i), f'line {i} of far too many words', fill='white', font=ImageFont.load_default(30 - i))
+    for i in range(9):
+        text, font = f'line {i} of far too many words', ImageFont.load_default(30 - i)
+        ImageDraw.Draw(image).text((20, 10 + 38*i), text, fill='white', font=font)
     report = advise(image)
     assert {'too many words', 'small text'} <= {item.name for item in report.recommendations}
-    for item in report.recommendations: assert item.preview or item.note or item.name in ('blurred', 'small', 'heavy file')
+    for item in report.recommendations:
+        assert item.preview or item.note or item.name in ('blurred', 'small', 'heavy file')
     assert report.to_html(page=True).isascii()
 
 
@@ -143,11 +152,12 @@ def test_long_strips_are_quick():
 
 
 def test_table_with_missing_numbers():
+    published = ['2024-01-01', None, '2024-01-01', '2024-01-01', 'never', '2030-01-01']
     table = pd.DataFrame({'video_id': list('abcdef'), 'channel_id': ['x', 'x', None, None, 'y', 'z'],
-                          'published_at': ['2024-01-01', None, '2024-01-01', '2024-01-01', 'never', '2030-01-01'], 'observed_at': '2024-01-11',
+                          'published_at': published, 'observed_at': '2024-01-11',
                           'view_count': [2000, 5, None, 'hidden', 7, 9]})
     labelled = label(table)
-    assert labelled.views_per_day.tolist()[0] == 200 and labelled.views_per_day.isna().tolist() == [False] + [True]*5
+    assert labelled.views_per_day[0] == 200 and labelled.views_per_day.isna().tolist() == [False] + [True]*5
     assert labelled.above_threshold.isna().sum() == 5 and labelled.subscriber_count.isna().all()
     assert set(labelled.split) <= {'train', 'valid'} and labelled.split.notna().all()
     with pytest.raises(BadVideos): label(table.drop(columns='view_count'))

@@ -1,4 +1,5 @@
-"""Collecting when things go wrong: killed processes, a picture server that misbehaves, hostile pages, and rows that must all be there once."""
+"""Collecting when things go wrong: killed processes, a picture server that misbehaves, hostile pages; every row must be
+there, once."""
 import io, sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -14,15 +15,17 @@ import collect_speed
 from mlcourse.cli import main
 from mlcourse.core import DownloadFailed
 from mlcourse.thumbnails.collect import (
-    ask_site, collect, fetch_image, find_videos, NothingComesBack, observe, PAUSES_S, StoppedBySite,
-    TooManyRequests, video_row)
+    ask_site, collect, fetch_image, find_videos, observe, PAUSES_S, StoppedBySite, TooManyFailures, TooManyRequests,
+    video_row)
 from mlcourse.thumbnails.videos import as_videos, COLUMNS, KINDS, label, read_snapshots, read_videos, STATUSES
 
 CHANNEL = 'UC' + 'x'*22
 VIDEO = 'aaaaaaaaaaa'
-PAGE = dict(id=VIDEO, title='Bread', view_count=5000, timestamp=1704067200, upload_date='20240101', duration=60, channel='Crumbs', channel_id=CHANNEL,
-            channel_follower_count=10, live_status='not_live', media_type='video', webpage_url='https://www.youtube.com/watch?v=aaaaaaaaaaa')
-HOSTILE = [None, '', [], {}, 'x', -1, 0, 1e400, float('nan'), True, b'x', ['a'], {'a': 1}, 10**30, '../../etc/passwd', '\ud800\x00\r\n', object()]
+PAGE = dict(id=VIDEO, title='Bread', view_count=5000, timestamp=1704067200, upload_date='20240101', duration=60,
+            channel='Crumbs', channel_id=CHANNEL, channel_follower_count=10, live_status='not_live', media_type='video',
+            webpage_url='https://www.youtube.com/watch?v=aaaaaaaaaaa')
+HOSTILE = [None, '', [], {}, 'x', -1, 0, 1e400, float('nan'), True, b'x', ['a'], {'a': 1}, 10**30, '../../etc/passwd',
+           '\ud800\x00\r\n', object()]
 
 
 def jpeg(size=(320, 180)):
@@ -45,7 +48,7 @@ class Server(BaseHTTPRequestHandler):
         self.end_headers()
         try:
             for start in range(0, len(body), 1 << 16): self.wfile.write(body[start:start + (1 << 16)])
-        except OSError: pass # whoever asked has had enough
+        except OSError: pass # the client has closed the connection
 
     def log_message(self, *args): pass
 
@@ -84,7 +87,8 @@ LARGE = {
 @pytest.mark.parametrize('fault', LARGE)
 def test_a_size_that_is_no_good_falls_back_to_the_next(fault, picture_server, tmp_path):
     Server.answer = lambda video_id, size: LARGE[fault] if size == 'maxresdefault' else (200, 'image/jpeg', GOOD, None)
-    assert fetch_image(VIDEO, tmp_path, ('maxresdefault', 'hqdefault'), picture_server) == dict(image=f'images/{VIDEO}.jpg', width=480, height=270)
+    found = fetch_image(VIDEO, tmp_path, ('maxresdefault', 'hqdefault'), picture_server)
+    assert found == dict(image=f'images/{VIDEO}.jpg', width=480, height=270)
     assert Server.asked == [(VIDEO, 'maxresdefault'), (VIDEO, 'hqdefault')]
     assert [path.name for path in (tmp_path/'images').iterdir()] == [f'{VIDEO}.jpg'] # nothing half written is left
 
@@ -96,10 +100,12 @@ def test_a_wrong_content_type_does_not_matter(picture_server, tmp_path):
 
 def test_no_size_at_all(picture_server, tmp_path):
     Server.answer = lambda video_id, size: LARGE['not there']
-    assert collect(VIDEO, tmp_path, pause_s=0, extract=page_of(), image_url=picture_server).status.tolist() == ['no_image']
+    videos = collect(VIDEO, tmp_path, pause_s=0, extract=page_of(), image_url=picture_server)
+    assert videos.status.tolist() == ['no_image']
 
 
-TROUBLE = {'503': (503, 'text/html', b'', None), 'cut off before the announced end': (200, 'image/jpeg', GOOD[:3000], len(GOOD))}
+TROUBLE = {'503': (503, 'text/html', b'', None),
+           'cut off before the announced end': (200, 'image/jpeg', GOOD[:3000], len(GOOD))}
 
 
 @pytest.mark.parametrize('trouble', TROUBLE)
@@ -113,10 +119,11 @@ def test_a_server_in_trouble_is_asked_again_on_the_next_run(trouble, picture_ser
 
 
 def test_429_for_a_picture_is_waited_out(picture_server, tmp_path):
-    busy = [1, 1, 1]
-    Server.answer = lambda video_id, size: (429, 'text/html', b'', None) if busy and busy.pop() else (200, 'image/jpeg', GOOD, None)
+    answers = [(429, 'text/html', b'', None)]*3
+    Server.answer = lambda video_id, size: answers.pop() if answers else (200, 'image/jpeg', GOOD, None)
     slept, told = [], []
-    videos = collect(VIDEO, tmp_path, pause_s=0, extract=page_of(), image_url=picture_server, report=told.append, sleep=slept.append)
+    videos = collect(VIDEO, tmp_path, pause_s=0, extract=page_of(), image_url=picture_server, report=told.append,
+                     sleep=slept.append)
     assert videos.status.tolist() == ['ok'] and [s for s in slept if s] == list(PAUSES_S[:3])
     assert [text.count('waiting') for text in told] == [0, 1, 1, 1]
 
@@ -124,7 +131,8 @@ def test_429_for_a_picture_is_waited_out(picture_server, tmp_path):
 def test_429_for_ever_stops_after_an_hour(tmp_path):
     def busy(url, flat=False, limit=None): raise RuntimeError('HTTP Error 429: Too Many Requests')
     slept = []
-    with pytest.raises(TooManyRequests) as error: collect(VIDEO, tmp_path, extract=busy, report=lambda text: None, sleep=slept.append)
+    with pytest.raises(TooManyRequests) as error:
+        collect(VIDEO, tmp_path, extract=busy, report=lambda text: None, sleep=slept.append)
     assert sum(slept) == 3600 and slept == sorted(slept) and str(error.value).count('.') == 1
 
 
@@ -134,18 +142,20 @@ def test_a_check_for_robots_stops_at_once_and_keeps_what_is_there(picture_server
         return PAGE
     slept, ids = [], [VIDEO, 'b'*11, 'c'*11]
     with pytest.raises(StoppedBySite) as error:
-        collect(ids, tmp_path, pause_s=0, extract=suspicious, image_url=picture_server, report=lambda text: None, sleep=slept.append)
+        collect(ids, tmp_path, pause_s=0, extract=suspicious, image_url=picture_server, report=lambda text: None,
+                sleep=slept.append)
     assert 'no robot' in str(error.value) and str(error.value).count('.') == 1 and not any(slept)
     assert read_videos(tmp_path).video_id.tolist() == read_snapshots(tmp_path).video_id.tolist() == [VIDEO]
     asked = []
     def quiet(url, flat=False, limit=None): asked.append(url[-11:]); return PAGE
-    assert collect(ids, tmp_path, pause_s=0, extract=quiet, image_url=picture_server, report=lambda text: None).video_id.tolist() == ids
-    assert asked == ids[1:]
+    videos = collect(ids, tmp_path, pause_s=0, extract=quiet, image_url=picture_server, report=lambda text: None)
+    assert videos.video_id.tolist() == ids and asked == ids[1:]
 
 
 def test_a_dead_network_ends_the_run(tmp_path):
     def dead(url, flat=False, limit=None): raise OSError('Temporary failure in name resolution')
-    with pytest.raises(NothingComesBack): collect([f'{i:011}' for i in range(50)], tmp_path, pause_s=0, extract=dead, report=lambda text: None)
+    with pytest.raises(TooManyFailures):
+        collect([f'{i:011}' for i in range(50)], tmp_path, pause_s=0, extract=dead, report=lambda text: None)
     assert len(read_videos(tmp_path)) == 10
 
 
@@ -154,19 +164,22 @@ def test_info_with_each_field_missing_or_hostile(name, picture_server, tmp_path)
     rows = [video_row({key: value for key, value in PAGE.items() if key != name}, VIDEO)]
     rows += [video_row(PAGE | {name: value}, VIDEO) for value in HOSTILE]
     table = label(as_videos(pd.DataFrame(rows)), kinds=None, split_by='time')
-    assert set(table.status) <= set(STATUSES) and set(table.kind.dropna()) <= set(KINDS) and (table.video_id == VIDEO).all()
+    assert set(table.status) <= set(STATUSES) and set(table.kind.dropna()) <= set(KINDS)
+    assert (table.video_id == VIDEO).all()
     assert all(channel == CHANNEL for channel in table.channel_id.dropna())
     ids = [f'{i:011}' for i in range(len(HOSTILE))] # and all the way to the disk and back
     site = lambda url, flat=False, limit=None: {} if flat else PAGE | {name: HOSTILE[int(url[-11:])]}
     videos = collect(ids, tmp_path, pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
-    assert videos.video_id.tolist() == read_snapshots(tmp_path).video_id.tolist() == ids and 'failed' not in set(videos.status)
+    assert videos.video_id.tolist() == read_snapshots(tmp_path).video_id.tolist() == ids
+    assert 'failed' not in set(videos.status)
 
 
 def test_no_info_at_all(tmp_path):
     assert collect(VIDEO, tmp_path, pause_s=0, extract=lambda url, **kwargs: {}).status.tolist() == ['unavailable']
 
 
-TITLES = ['<script>alert(1)</script>', '"quoted", \'twice\'', 'two\nlines\r\nand \u2028more', '=HYPERLINK("http://x")', 'nul\x00 and \ud800', 'NA', 'x'*100_000, '漢字 🍞 ع']
+TITLES = ['<script>alert(1)</script>', '"quoted", \'twice\'', 'two\nlines\r\nand \u2028more', '=HYPERLINK("http://x")',
+          'nul\x00 and \ud800', 'NA', 'x'*100_000, '漢字 🍞 ع']
 
 
 def test_titles_survive(picture_server, tmp_path):
@@ -175,15 +188,18 @@ def test_titles_survive(picture_server, tmp_path):
     videos = collect(ids, tmp_path, pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
     clean = [' '.join(t.replace('\x00', ' ').replace('\u2028', ' ').replace('\ud800', '?').split()) for t in TITLES]
     assert videos.title.tolist() == read_snapshots(tmp_path).title.tolist() == clean
-    with (tmp_path/'snapshots.csv').open(newline='', encoding='utf-8') as file: assert len(file.read().splitlines()) == len(ids) + 1
+    with (tmp_path/'snapshots.csv').open(newline='', encoding='utf-8') as file:
+        assert len(file.read().splitlines()) == len(ids) + 1
     assert '<script>' not in videos.to_html()
 
 
-BAD_IDS = ['../../etc/x', '../aaaaaaaa', 'a/../../../b', '..', '', 'aaaaaaaaaaa\n', 'aaaaaaaaaa\x00', 'ａaaaaaaaaaa', 'aaaaaaaaaaaa', None, 7, ['aaaaaaaaaaa'], {'id': 1}]
+BAD_IDS = ['../../etc/x', '../aaaaaaaa', 'a/../../../b', '..', '', 'aaaaaaaaaaa\n', 'aaaaaaaaaa\x00', 'ａaaaaaaaaaa',
+           'aaaaaaaaaaaa', None, 7, ['aaaaaaaaaaa'], {'id': 1}]
 
 
 def test_ids_that_are_paths(picture_server, tmp_path):
-    listing = dict(channel_id='../../x', channel_follower_count='many', entries=[dict(id=bad) for bad in BAD_IDS] + ['x', None, 3, dict(id=VIDEO)])
+    entries = [dict(id=bad) for bad in BAD_IDS] + ['x', None, 3, dict(id=VIDEO)]
+    listing = dict(channel_id='../../x', channel_follower_count='many', entries=entries)
     site = lambda url, flat=False, limit=None: listing if flat else PAGE
     assert list(find_videos(['@somebody'], site)[0]) == [VIDEO]
     collect('@somebody', tmp_path/'a'/'b', pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
@@ -200,10 +216,13 @@ def test_the_maximum_and_the_dates(picture_server, tmp_path):
     def site(url, flat=False, limit=None):
         if flat:
             channel = int(url.split('@c')[1].split('/')[0])
-            return dict(channel_id=f'UC{channel:022}', entries=[dict(id=f'{channel}{i:010}') for i in range(40)][:limit])
+            entries = [dict(id=f'{channel}{i:010}') for i in range(40)][:limit]
+            return dict(channel_id=f'UC{channel:022}', entries=entries)
         asked.append(url[-11:])
-        return PAGE | dict(channel_id=f'UC{int(url[-11]):022}', timestamp=(now - pd.Timedelta(days=7*int(url[-10:]) + .5)).timestamp())
-    options = dict(after=now - pd.Timedelta(days=200), before=now - pd.Timedelta(days=100), pause_s=0, extract=site, image_url=picture_server, report=lambda text: None)
+        published = now - pd.Timedelta(days=7*int(url[-10:]) + .5)
+        return PAGE | dict(channel_id=f'UC{int(url[-11]):022}', timestamp=published.timestamp())
+    options = dict(after=now - pd.Timedelta(days=200), before=now - pd.Timedelta(days=100), pause_s=0, extract=site,
+                   image_url=picture_server, report=lambda text: None)
     videos = collect(['@c1', '@c2', '@c3'], tmp_path, 5, **options)
     inside = videos[videos.status == 'ok']
     assert inside.channel_id.value_counts().tolist() == [5]*3 and set(videos.status) == {'ok', 'skipped'}
@@ -213,7 +232,7 @@ def test_the_maximum_and_the_dates(picture_server, tmp_path):
     assert len(collect(['@c1', '@c2', '@c3'], tmp_path, 5, **options)) == len(videos) and not asked
 
 
-def test_an_observation_that_is_cut_off_goes_on(picture_server, tmp_path):
+def test_observing_that_is_cut_off_goes_on(picture_server, tmp_path):
     ids = [f'{i:011}' for i in range(6)]
     options = dict(pause_s=0, image_url=picture_server, report=lambda text: None)
     collect(ids, tmp_path, extract=page_of(), **options)
@@ -221,7 +240,7 @@ def test_an_observation_that_is_cut_off_goes_on(picture_server, tmp_path):
     week_ago = first.assign(observed_at=first.observed_at - pd.Timedelta(days=7))
     for name in ('videos.csv', 'snapshots.csv'): week_ago[list(COLUMNS)].to_csv(tmp_path/name, index=False)
     def dead(url, flat=False, limit=None): raise OSError('Connection reset by peer')
-    assert observe(tmp_path, extract=dead, **options).view_count.tolist() == [5000]*6 # a failed look counts as none
+    assert observe(tmp_path, extract=dead, **options).view_count.tolist() == [5000]*6 # a failed snapshot counts as none
     asked = []
     def stops(url, flat=False, limit=None):
         if len(asked) == 3: raise KeyboardInterrupt
@@ -233,25 +252,29 @@ def test_an_observation_that_is_cut_off_goes_on(picture_server, tmp_path):
     assert snapshots[snapshots.status == 'ok'].video_id.value_counts().tolist() == [2]*6
 
 
-def test_the_table_can_be_made_again_from_the_observations(picture_server, tmp_path):
+def test_the_table_can_be_made_again_from_the_snapshots(picture_server, tmp_path):
     videos = collect([VIDEO, 'b'*11], tmp_path, pause_s=0, extract=page_of(), image_url=picture_server)
     (tmp_path/'videos.csv').unlink()
     asked = []
-    pd.testing.assert_frame_equal(collect(VIDEO, tmp_path, pause_s=0, extract=lambda *args, **kwargs: asked.append(args)), videos)
+    again = collect(VIDEO, tmp_path, pause_s=0, extract=lambda *args, **kwargs: asked.append(args))
+    pd.testing.assert_frame_equal(again, videos)
     assert not asked
 
 
 def test_killed_three_times_nothing_is_lost_or_doubled(tmp_path):
     found = collect_speed.trial(tmp_path, 400) # benchmarks/collect_speed.py does it with 1,000
     assert found['times killed at work'] == 3 and found['times told 429, and waited'] == 2
-    for what in ('rows lost', 'rows doubled', 'rows that are wrong', 'good snapshots doubled'): assert found[what] == 0, what
-    assert found['asked for twice, as a kill cut off the first look'] <= 3
+    for what in ('rows lost', 'rows doubled', 'rows that are wrong', 'good snapshots doubled'):
+        assert found[what] == 0, what
+    assert found['asked for twice, as a kill cut off the first snapshot'] <= 3
 
 
-@pytest.mark.parametrize('said, kind', [("[youtube] a: Sign in to confirm you’re not a bot. Use --cookies", StoppedBySite),
-                                        ("[youtube] a: This content isn't available, try again later. The current session has been rate-limited", TooManyRequests),
-                                        ('[youtube] Unable to download webpage: HTTP Error 429: Too Many Requests', TooManyRequests)])
-def test_a_refusal_that_is_only_a_warning(said, kind, monkeypatch):
+@pytest.mark.parametrize('message, kind', [
+    ("[youtube] a: Sign in to confirm you’re not a bot. Use --cookies", StoppedBySite),
+    ("[youtube] a: This content isn't available, try again later. The current session has been rate-limited",
+     TooManyRequests),
+    ('[youtube] Unable to download webpage: HTTP Error 429: Too Many Requests', TooManyRequests)])
+def test_a_refusal_that_is_only_a_warning(message, kind, monkeypatch):
     "With `ignore_no_formats_error` yt-dlp warns, and gives an info dict with nothing in it."
     import yt_dlp
     class Warns:
@@ -261,20 +284,21 @@ def test_a_refusal_that_is_only_a_warning(said, kind, monkeypatch):
         def sanitize_info(self, info): return info
         def extract_info(self, url, download):
             assert not download and self.options['sleep_interval_requests'] == 0.75
-            self.options['logger'].warning(said)
+            self.options['logger'].warning(message)
             return {'id': 'a'}
     monkeypatch.setattr(yt_dlp, 'YoutubeDL', Warns)
     with pytest.raises(StoppedBySite) as error: ask_site('https://www.youtube.com/watch?v=aaaaaaaaaaa')
     assert type(error.value) is kind
 
 
-@pytest.mark.parametrize('arguments, code, said', [
-    ([], 2, 'name an address'), (['--again'], 1, 'There is no videos.csv'), (['@somebody', '--after', 'soon'], 1, 'is not a date'),
+@pytest.mark.parametrize('arguments, code, message', [
+    ([], 2, 'name an address'), (['--again'], 1, 'There is no videos.csv'),
+    (['@somebody', '--after', 'soon'], 1, 'is not a date'),
     (['https://example.com/@somebody'], 1, 'is not a YouTube address')])
-def test_the_command_says_what_is_wrong(arguments, code, said, tmp_path, capsys):
+def test_the_command_says_what_is_wrong(arguments, code, message, tmp_path, capsys):
     assert main(['collect', *arguments, '--folder', str(tmp_path/'videos')]) == code
     told = capsys.readouterr().err
-    assert said in told and told.count('\n') == 1 and not (tmp_path/'videos').exists()
+    assert message in told and told.count('\n') == 1 and not (tmp_path/'videos').exists()
 
 
 @pytest.mark.network
@@ -282,5 +306,5 @@ def test_the_real_site(tmp_path):
     videos = collect('ytsearch3:sourdough bread', tmp_path, sizes=('mqdefault',))
     assert len(videos) == 3 and (videos.status == 'ok').any()
     good = videos[videos.status == 'ok']
-    assert good.view_count.notna().all() and good.published_at.notna().all() and good.kind.notna().all() and good.width.eq(320).all()
+    assert good[['view_count', 'published_at', 'kind']].notna().all(axis=None) and good.width.eq(320).all()
     assert len(collect('ytsearch3:sourdough bread', tmp_path, sizes=('mqdefault',))) >= 3

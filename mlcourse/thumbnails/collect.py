@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CHANNEL_ID', 'BUSY', 'ROBOT', 'PAUSES_S', 'SIZES', 'IMAGE_URL', 'UnknownSource', 'source_url', 'StoppedBySite',
-           'TooManyRequests', 'ask_site', 'find_videos', 'video_row', 'fetch_image', 'NothingComesBack', 'collect',
+           'TooManyRequests', 'ask_site', 'find_videos', 'video_row', 'fetch_image', 'TooManyFailures', 'collect',
            'observe']
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #3c3bc7a8
@@ -17,8 +17,8 @@ import pandas as pd
 
 from ..core import atomic_path, download, DownloadFailed, write_csv
 from .images import load_image, UnreadableImage
-from .videos import (
-    as_videos, BadVideos, COLUMNS, read_snapshots, read_videos, to_date, VIDEO_ID, whole_lines)
+from .videos import as_videos, BadVideos, COLUMNS, read_snapshots, read_videos
+from .videos import to_date, VIDEO_ID, whole_lines
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #1a77c0cb
 class UnknownSource(ValueError):
@@ -39,8 +39,10 @@ def source_url(
     if VIDEO_ID.fullmatch(source): return f'https://www.youtube.com/watch?v={source}'
     if source.startswith('@'): source = f'https://www.youtube.com/{source}'
     parts = urlparse(source if '://' in source else f'https://{source}')
-    if parts.scheme not in ('http', 'https') or not re.fullmatch(r'((www|m|music)\.)?youtube\.com|youtu\.be', parts.netloc):
-        raise UnknownSource(f"{source!r} is not a YouTube address; give a channel, playlist or video, or 'ytsearch20:words'.")
+    youtube = re.fullmatch(r'((www|m|music)\.)?youtube\.com|youtu\.be', parts.netloc)
+    if parts.scheme not in ('http', 'https') or not youtube:
+        raise UnknownSource(f"{source!r} is not a YouTube address; "
+                            "give a channel, playlist or video, or 'ytsearch20:words'.")
     return parts.geturl().rstrip('/') + ('/videos' if _CHANNEL.fullmatch(parts.path) else '')
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #96497bb2
@@ -50,15 +52,17 @@ class StoppedBySite(OSError):
 class TooManyRequests(StoppedBySite):
     "The site wants us to wait."
 
-BUSY = "YouTube still asks us to slow down, so collecting stops here; what is collected is kept, and the same line goes on from there in a few hours."
-ROBOT = "YouTube wants proof that we are no robot, so collecting stops here; what is collected is kept, and the same line goes on from there another day."
+BUSY = ("YouTube still asks us to slow down, so collecting stops here; what is collected is kept, "
+        "and the same line goes on from there in a few hours.")
+ROBOT = ("YouTube wants proof that we are no robot, so collecting stops here; what is collected is kept, "
+         "and the same line goes on from there another day.")
 _BUSY = re.compile(r'HTTP Error 429|too many requests|try again later|rate.limited', re.IGNORECASE)
 _ROBOT = re.compile(r'not a bot|captcha', re.IGNORECASE)
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #eb9e9333
-def _refusal(said):
-    "The refusal in what the site said, as an error to raise; None when it is none."
-    return StoppedBySite(ROBOT) if _ROBOT.search(said) else TooManyRequests(BUSY) if _BUSY.search(said) else None
+def _refusal(message):
+    "The refusal in a message of the site, as an error to raise; None when it is none."
+    return StoppedBySite(ROBOT) if _ROBOT.search(message) else TooManyRequests(BUSY) if _BUSY.search(message) else None
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #37e92d83
 PAUSES_S = (60, 120, 240, 480, 900, 1800) # an hour in all
@@ -67,7 +71,7 @@ def _with_backoff(
     report, # called with a sentence before each pause
     sleep, # called with seconds
 ): # f -> f that waits when the site asks for it; all such f share the hour
-    "Make functions with_backoff."
+    "A decorator for functions that ask the site: they wait and try again."
     pauses = iter(PAUSES_S)
     def with_backoff(ask):
         def asking(*args, **kwargs):
@@ -77,7 +81,8 @@ def _with_backoff(
                     refused = error if isinstance(error, StoppedBySite) else _refusal(str(error))
                     if not isinstance(refused, TooManyRequests): raise refused or error from error.__cause__
                     if not (pause := next(pauses, None)): raise refused from error
-                report(f"YouTube asks us to slow down: waiting {pause//60} min, then going on (stop it if you like; what is collected is kept).")
+                report(f"YouTube asks us to slow down: waiting {pause//60} min, then going on "
+                       "(stop it if you like; what is collected is kept).")
                 sleep(pause)
         return asking
     return with_backoff
@@ -98,44 +103,48 @@ def ask_site(
 )->dict: # yt-dlp's info dict
     "Ask YouTube through yt-dlp. Raises `StoppedBySite`, or yt-dlp's own errors."
     from yt_dlp import YoutubeDL # half a second to load, and only needed here
-    heard = _LogCollector()
-    options = dict(quiet=True, logger=heard, skip_download=True, noplaylist=not flat, playlistend=limit,
-                   extract_flat='in_playlist' if flat else False, sleep_interval_requests=sleep_s, ignore_no_formats_error=True,
+    log = _LogCollector()
+    options = dict(quiet=True, logger=log, skip_download=True, noplaylist=not flat, playlistend=limit,
+                   extract_flat='in_playlist' if flat else False, sleep_interval_requests=sleep_s,
+                   ignore_no_formats_error=True,
                    extractor_args={'youtubetab': {'approximate_date': ['yes']}}) # turns '3 weeks ago' into a date
     try:
         with YoutubeDL(options) as ydl: info = ydl.sanitize_info(ydl.extract_info(url, download=False))
     except Exception as error:
-        heard.append(str(error)); raise
+        log.append(str(error)); raise
     finally:
-        if refused := _refusal('\n'.join(map(str, heard))): raise refused
+        if refused := _refusal('\n'.join(map(str, log))): raise refused
     return info or {}
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #1a96ce1f
 def _outside(earliest, latest, after, before):
-    "Whether a moment between these two is surely before `after`, or surely not before `before`; an unknown one is not."
+    "Whether a date between these two is surely before `after`, or surely not before `before`; an unknown one is not."
     if pd.isna(latest): return False
     return (after is not None and latest < after) or (before is not None and earliest >= before)
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #62bb68e4
 def _span(listed, now):
-    "(earliest, latest) moment that a listed date may stand for, by the unit in which the site tells an age."
+    "(earliest, latest) date that a listed one may stand for, by the unit in which the site tells an age."
     days = (now - listed) / pd.Timedelta(days=1)
-    return listed - pd.Timedelta(days=2 if days < 6 else 9 if days < 27 else 33 if days < 360 else 370), listed + pd.Timedelta(days=2)
+    before = 2 if days < 6 else 9 if days < 27 else 33 if days < 360 else 370
+    return listed - pd.Timedelta(days=before), listed + pd.Timedelta(days=2)
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #e0ec8560
 def _text(value):
     "A text on one line that can be written to a file; None when it is no text."
     if not isinstance(value, str): return None
-    return ' '.join(re.sub(r'[\x00-\x1f\x7f-\x9f\u2028\u2029]', ' ', value).encode('utf-8', 'replace').decode().split()) or None
+    printable = re.sub(r'[\x00-\x1f\x7f-\x9f\u2028\u2029]', ' ', value)
+    return ' '.join(printable.encode('utf-8', 'replace').decode().split()) or None
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #15582c02
 def _number(value):
     "A finite number that is not below zero; None when it is none."
-    return value if isinstance(value, (int, float)) and not isinstance(value, bool) and 0 <= value < 1e15 else None
+    is_number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if is_number and 0 <= value < 1e15 else None
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #f24fe018
-def _moment(seconds):
-    "A moment in UTC from seconds since 1970; missing when it is none."
+def _utc(seconds):
+    "A date and time in UTC from seconds since 1970; missing when it is none."
     return pd.to_datetime(_number(seconds), unit='s', utc=True, errors='coerce')
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #790c6735
@@ -143,7 +152,7 @@ def _list_channel(url, extract, most, after, before):
     "The info dict of a channel's listing, long enough for the dates asked for."
     while True:
         entries = _entries(info := extract(url, flat=True, limit=most))
-        last = _moment(entries[-1].get('timestamp')) if entries else pd.NaT
+        last = _utc(entries[-1].get('timestamp')) if entries else pd.NaT
         if not entries or len(info['entries']) < most or (after is None and before is None): return info
         if after is not None and _outside(*_span(last, pd.Timestamp.now('UTC')), after, None): return info
         most *= 4
@@ -161,10 +170,11 @@ def _channel_id(value): return value if isinstance(value, str) and CHANNEL_ID.fu
 def _list_source(url, extract, most, after=None, before=None):
     "([(video id, channel id, listed date)], {channel id: subscribers}) of one source."
     if page := _VIDEO.search(url): return [(page[1], None, pd.NaT)], {}
-    own = bool(_CHANNEL.match(urlparse(url).path)) # a channel's page, where every entry is the channel's
-    info = _list_channel(url, extract, most, after, before) if own else extract(url, flat=True, limit=None)
-    channel = _channel_id(info.get('channel_id')) if own else None
-    entries = [(str(entry.get('id')), _channel_id(entry.get('channel_id')) or channel, _moment(entry.get('timestamp'))) for entry in _entries(info)]
+    of_channel = bool(_CHANNEL.match(urlparse(url).path)) # a channel's page, where every entry is the channel's
+    info = _list_channel(url, extract, most, after, before) if of_channel else extract(url, flat=True, limit=None)
+    channel = _channel_id(info.get('channel_id')) if of_channel else None
+    entries = [(str(entry.get('id')), _channel_id(entry.get('channel_id')) or channel, _utc(entry.get('timestamp')))
+               for entry in _entries(info)]
     return entries, {channel: _number(info.get('channel_follower_count'))} if channel else {}
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #f065fe7e
@@ -172,7 +182,7 @@ def find_videos(
     sources, # addresses, as for `source_url`
     extract=ask_site, # extract(url, flat, limit) -> info dict
     max_per_channel:int=50, # how many to list of a channel, when there are no dates
-    after=None, before=None, # moments in UTC: leaves out what was surely published before `after`, or not before `before`
+    after=None, before=None, # in UTC: leaves out what was surely published before `after`, or not before `before`
     report=print, # called with one sentence about a source that cannot be listed
 )->tuple: # ({video id: its channel's id or None}, each once, in order; {channel id: subscribers})
     "List the videos of several sources."
@@ -180,7 +190,9 @@ def find_videos(
     for url in [source_url(source) for source in sources]: # all are checked before the first is asked
         try: entries, known = _list_source(url, extract, max_per_channel, after, before)
         except StoppedBySite: raise
-        except Exception as error: report(f"{url} could not be listed: {_text(str(error)[:160])}"); continue
+        except Exception as error:
+            report(f"{url} could not be listed: {_text(str(error)[:160])}")
+            continue
         subscribers.update(known)
         for video_id, channel, listed in entries:
             if not VIDEO_ID.fullmatch(video_id) or _outside(*_span(listed, now), after, before): continue
@@ -200,12 +212,13 @@ def _kind(info):
 def _published(info):
     "When a video was published, to the second if known, else to the day (midnight UTC), else missing."
     for name in ('release_timestamp', 'timestamp'):
-        if not pd.isna(moment := _moment(info.get(name))): return moment
+        if not pd.isna(date := _utc(info.get(name))): return date
     return pd.to_datetime(_text(info.get('upload_date')), format='%Y%m%d', utc=True, errors='coerce')
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #747080b5
 _KNOWN, _ASK_AGAIN = ('ok', 'no_image', 'skipped'), ('upcoming', 'failed')
-_GONE = re.compile(r'private|(?<!service )(?<!temporarily )unavailable|not available|available in your country|removed|deleted|terminated|members'
+_GONE = re.compile(r'private|(?<!service )(?<!temporarily )unavailable|not available|available in your country|removed'
+                   r'|deleted|terminated|members'
                    r'|confirm your age|age.restricted', re.IGNORECASE) # but a 503, 'Service Unavailable', will pass
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #890d9a9b
@@ -214,8 +227,9 @@ def video_row(
     video_id:str, # the id that was asked for
 )->dict: # a row of the videos table, without its image
     "What an info dict says about a video."
-    row = dict(video_id=video_id, channel_id=_channel_id(info.get('channel_id')), channel=_text(info.get('channel')) or _text(info.get('uploader')),
-               title=_text(info.get('title')), published_at=_published(info), observed_at=pd.Timestamp.now('UTC').floor('ms'),
+    row = dict(video_id=video_id, channel_id=_channel_id(info.get('channel_id')),
+               channel=_text(info.get('channel')) or _text(info.get('uploader')), title=_text(info.get('title')),
+               published_at=_published(info), observed_at=pd.Timestamp.now('UTC').floor('ms'),
                view_count=_number(info.get('view_count')), subscriber_count=_number(info.get('channel_follower_count')),
                duration_s=_number(info.get('duration')), kind=_kind(info), status='ok')
     if info.get('live_status') in ('is_upcoming', 'is_live'): row['status'] = 'upcoming'
@@ -251,23 +265,24 @@ def fetch_image(
     path = Path(folder)/'images'/f'{video_id}.jpg'
     found, sizes = _size_of(path), iter(sizes)
     while not found and (size := next(sizes, None)):
-        try: found = _size_of(download(image_url.format(video_id=video_id, size=size), path, max_bytes=5_000_000, timeout=20))
+        url = image_url.format(video_id=video_id, size=size)
+        try: found = _size_of(download(url, path, max_bytes=5_000_000, timeout=20))
         except DownloadFailed as error: _unless_missing(error)
     return dict(image=f'images/{path.name}', width=found[0], height=found[1]) if found else {}
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #c25d322e
 def _append_snapshot(folder, row):
-    "Append one look to snapshots.csv."
-    path, line = Path(folder)/'snapshots.csv', io.StringIO()
+    "Append one snapshot to snapshots.csv."
+    path, text = Path(folder)/'snapshots.csv', io.StringIO()
     path.parent.mkdir(parents=True, exist_ok=True)
-    writer, new = csv.writer(line, lineterminator='\n'), not path.exists() or not path.stat().st_size
+    writer, new = csv.writer(text, lineterminator='\n'), not path.exists() or not path.stat().st_size
     if new: writer.writerow(COLUMNS)
     writer.writerow(['' if pd.isna(row.get(name)) else row[name] for name in COLUMNS])
-    with path.open('ab') as file: file.write(line.getvalue().encode()) # at once: lines of two runs never mix
+    with path.open('ab') as file: file.write(text.getvalue().encode()) # at once: lines of two runs never mix
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #42b8ae81
 def _better(old, new):
-    "The row to keep of two snapshots at a video, `new` being the later."
+    "The row to keep of two snapshots of a video, `new` being the later."
     return old if old and old['status'] in _KNOWN and new['status'] not in _KNOWN else new
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #a98c10ce
@@ -275,13 +290,16 @@ def _kept(folder):
     "{video id: row} of what earlier runs have left, stopped ones too."
     folder, rows, no_time = Path(folder), {}, pd.Timestamp(0, tz='UTC')
     if (folder/'videos.csv').is_file():
-        rows = {row['video_id']: row for row in read_videos(folder).dropna(subset=['video_id', 'status']).to_dict('records')}
+        known = read_videos(folder).dropna(subset=['video_id', 'status'])
+        rows = {row['video_id']: row for row in known.to_dict('records')}
     if not (path := folder/'snapshots.csv').is_file(): return rows
     if (whole := whole_lines(path)) != path.read_bytes(): # stopped in the middle of a line
         with atomic_path(path) as temporary: temporary.write_bytes(whole)
     in_table = {video_id: row['observed_at'] for video_id, row in rows.items()}
-    for look in read_snapshots(folder).to_dict('records'):
-        if look['observed_at'] > in_table.get(look['video_id'], no_time): rows[look['video_id']] = _better(rows.get(look['video_id']), look)
+    for snapshot in read_snapshots(folder).to_dict('records'):
+        video_id = snapshot['video_id']
+        if snapshot['observed_at'] > in_table.get(video_id, no_time):
+            rows[video_id] = _better(rows.get(video_id), snapshot)
     return rows
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #2300c1ad
@@ -293,17 +311,17 @@ def _subscribers_of(channel, extract):
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #42450b17
 def _gone_or_failed(video_id, error, report):
-    "The status of a video that could not be looked at."
-    said = _text(str(error)) or type(error).__name__
-    if _GONE.search(said): return 'unavailable'
-    report(f"{video_id} failed, and will be asked for again on the next run: {said[:160]}")
+    "The status of a video of which no snapshot could be taken."
+    message = _text(str(error)) or type(error).__name__
+    if _GONE.search(message): return 'unavailable'
+    report(f"{video_id} failed, and will be asked for again on the next run: {message[:160]}")
     return 'failed'
 
 def _out_of_range(row, after, before): return _outside(row['published_at'], row['published_at'], after, before)
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #241f3869
 def _snapshot(video_id, extract, fetch, subscribers, after, before, report):
-    "The row of one video, picture and subscribers included; whatever goes wrong becomes its status."
+    "The row of one video, picture and subscribers included; an error becomes its status."
     try: row = video_row(extract(f'https://www.youtube.com/watch?v={video_id}'), video_id)
     except StoppedBySite: raise
     except Exception as error: return video_row({}, video_id) | dict(status=_gone_or_failed(video_id, error, report))
@@ -318,21 +336,21 @@ def _snapshot(video_id, extract, fetch, subscribers, after, before, report):
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #71f37f4f
 def _due(found, rows, most, after, before):
-    "The video ids to look at; whoever asks for the next must have put the last one's row into `rows`."
+    "The video ids that are due, one by one; the last one's row must be in `rows` before the next is asked for."
     taken = Counter()
     for video_id, channel in found.items():
         if channel and taken[channel] >= most: continue
         row = rows.get(video_id)
-        if row is None or row['status'] in _ASK_AGAIN or (row['status'] == 'skipped' and not _out_of_range(row, after, before)):
-            yield video_id
+        in_range_now = row is not None and row['status'] == 'skipped' and not _out_of_range(row, after, before)
+        if row is None or row['status'] in _ASK_AGAIN or in_range_now: yield video_id
         row = rows[video_id]
         taken[channel] += row['status'] not in ('skipped', 'unavailable') and not _out_of_range(row, after, before)
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #a9e65ee8
-class NothingComesBack(OSError):
-    "Video after video could not be looked at."
+class TooManyFailures(OSError):
+    "Video after video failed."
 
-_MOST_FAILURES = 10 # in a row
+_MAX_FAILURES = 10 # in a row
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #217852b1
 def _throttled_writer(folder, rows):
@@ -347,18 +365,19 @@ def _throttled_writer(folder, rows):
     return save
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #c219dc3e
-def _snapshot_each(video_ids, look, rows, folder, pause):
-    "Look at videos one after the other; each look is on the disk before the next begins."
+def _snapshot_each(video_ids, snapshot, rows, folder, pause):
+    "Take a snapshot of each video; it is on the disk before the next is taken."
     save, failures = _throttled_writer(folder, rows), 0
     try:
         for video_id in video_ids:
-            row = look(video_id)
+            row = snapshot(video_id)
             _append_snapshot(folder, row)
             rows[video_id] = _better(rows.get(video_id), row)
             save()
             failures = failures + 1 if row['status'] == 'failed' else 0
-            if failures == _MOST_FAILURES:
-                raise NothingComesBack(f"{failures} videos in a row failed, so collecting stops here; check the network, then run the same line again.")
+            if failures == _MAX_FAILURES:
+                raise TooManyFailures(f"{failures} videos in a row failed, so collecting stops here; "
+                                      "check the network, then run the same line again.")
             pause()
     finally:
         if rows: save(must=True)
@@ -376,34 +395,38 @@ def collect(
     report=print, # called with a sentence now and then
     sleep=time.sleep, # called with seconds
 )->pd.DataFrame: # the videos table of the folder
-    "Collect videos into a folder; a run that was stopped goes on from there. Raises `StoppedBySite`, and keeps what it has."
+    "Collect videos into a folder; a stopped run goes on from there. Raises `StoppedBySite`, and keeps what it has."
     sources, after, before = [sources] if isinstance(sources, str) else sources, to_date(after), to_date(before)
     rows, with_backoff = _kept(folder), _with_backoff(report, sleep)
     ask, fetch = with_backoff(extract), with_backoff(lambda video_id: fetch_image(video_id, folder, sizes, image_url))
     found, subscribers = find_videos(sources, ask, max_per_channel, after, before, report)
     report(f"{len(found)} videos listed, {len(found.keys() & rows.keys())} of them known.")
-    _snapshot_each(_due(found, rows, max_per_channel, after, before), lambda video_id:
-                  _snapshot(video_id, ask, fetch, subscribers, after, before, report), rows, folder, lambda: sleep(pause_s))
+    def snapshot(video_id): return _snapshot(video_id, ask, fetch, subscribers, after, before, report)
+    due = _due(found, rows, max_per_channel, after, before)
+    _snapshot_each(due, snapshot, rows, folder, lambda: sleep(pause_s))
     if not rows: raise BadVideos("None of the addresses led to a video; check them, and the network.")
     return read_videos(folder)
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #1e75c2a2
 def observe(
     folder, # that `collect` has filled
-    every_days:float=1., # leave alone what was looked at more recently
+    every_days:float=1., # leave alone what has a more recent snapshot
     pause_s:float=1., # these five as in `collect`
     extract=ask_site,
     image_url:str=IMAGE_URL,
     report=print,
     sleep=time.sleep,
 )->pd.DataFrame: # the videos table of the folder
-    "Look again at the videos of a folder; `views_between(read_snapshots(folder))` then tells what came in between."
+    "Take another snapshot of a folder's videos; `views_between(read_snapshots(folder))` then gives the views between."
     read_videos(folder) # says so when there are none
     rows, with_backoff = _kept(folder), _with_backoff(report, sleep)
-    ask, fetch = with_backoff(extract), with_backoff(lambda video_id: fetch_image(video_id, folder, image_url=image_url))
+    ask = with_backoff(extract)
+    fetch = with_backoff(lambda video_id: fetch_image(video_id, folder, image_url=image_url))
+    def snapshot(video_id): return _snapshot(video_id, ask, fetch, {}, None, None, report)
     snapshots = read_snapshots(folder) if (Path(folder)/'snapshots.csv').is_file() else read_videos(folder)
-    recent = set(snapshots.video_id[(snapshots.observed_at > pd.Timestamp.now('UTC') - pd.Timedelta(days=every_days)) & (snapshots.status != 'failed')])
+    is_recent = snapshots.observed_at > pd.Timestamp.now('UTC') - pd.Timedelta(days=every_days)
+    recent = set(snapshots.video_id[is_recent & (snapshots.status != 'failed')])
     due = [video_id for video_id, row in rows.items() if row['status'] in ('ok', 'no_image') and video_id not in recent]
-    report(f"{len(due)} of {len(rows)} videos to look at again.")
-    _snapshot_each(due, lambda video_id: _snapshot(video_id, ask, fetch, {}, None, None, report), rows, folder, lambda: sleep(pause_s))
+    report(f"{len(due)} of {len(rows)} videos are due for a snapshot.")
+    _snapshot_each(due, snapshot, rows, folder, lambda: sleep(pause_s))
     return read_videos(folder)

@@ -19,10 +19,10 @@ class UnreadableImage(ValueError):
     "A file is not a picture that can be read."
 
 # %% ../../nbs/thumbnails/01_images.ipynb #ac99e58a
-FORMATS = ('JPEG', 'MPO', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF') # the rest of what Pillow reads stays shut
+FORMATS = ('JPEG', 'MPO', 'PNG', 'WEBP', 'GIF', 'BMP', 'TIFF', 'AVIF') # no other format that Pillow knows is tried
 
 def _to_rgb(image):
-    "Any PIL image as RGB: turned as its EXIF data says, 16 bits scaled down to 8, see-through parts on white."
+    "Any PIL image as RGB: turned as its EXIF data says, 16 bits scaled down to 8, transparent parts on white."
     image = ImageOps.exif_transpose(image)
     if image.mode.startswith('I'): # 16 bits; Pillow alone would clip at 255 and leave a white picture
         image = Image.fromarray((np.asarray(image).clip(0, 65535) // 257).astype(np.uint8))
@@ -34,16 +34,18 @@ def _to_rgb(image):
 # %% ../../nbs/thumbnails/01_images.ipynb #69b78e7d
 def _open_checked(file, name, max_pixels):
     "`file` as a PIL image that is not decoded yet; refuses what is no picture, or too large a one."
-    too_large = UnreadableImage(f"{name} has more than {max_pixels:,} pixels; make it smaller (a thumbnail is 1280x720).")
+    too_large = UnreadableImage(f"{name} has more than {max_pixels:,} pixels; "
+                                "make it smaller (a thumbnail is 1280x720).")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter('ignore', Image.DecompressionBombWarning) # we count the pixels ourselves
             Image.init() # registers the decoders, which the next line needs to know
-            image = Image.open(file, formats=[name for name in FORMATS if name in Image.OPEN])
+            image = Image.open(file, formats=[kind for kind in FORMATS if kind in Image.OPEN])
     except Image.DecompressionBombError: raise too_large from None
-    except Exception: # each decoder has its own way to stumble over a bad header
+    except Exception: # each decoder raises its own kind for a bad header
         file.seek(0)
-        problem = "is not a picture in a format we read; save it as JPEG or PNG" if file.read(1) else "is empty; choose another file"
+        problem = ("is not a picture in a format we read; save it as JPEG or PNG" if file.read(1)
+                   else "is empty; choose another file")
         raise UnreadableImage(f"{name} {problem}.") from None
     if image.width * image.height > max_pixels: raise too_large
     return image
@@ -53,16 +55,17 @@ def load_image(
     source, # path, bytes, binary file object, or PIL image
     max_pixels:int=50_000_000, # refuse a larger picture before it is decoded
 )->Image.Image: # RGB; `info['file_bytes']` holds the size of the file, when there is one
-    "Read a picture as RGB; whatever is not one is an `UnreadableImage` (or `OSError`) of one sentence."
+    "Read a picture as RGB. Raises `UnreadableImage` or `OSError`, with one sentence, for anything else."
     name = str(source) if isinstance(source, (str, Path)) else 'The picture'
     if isinstance(source, Image.Image):
-        if source.width * source.height > max_pixels: raise UnreadableImage(f"The picture has more than {max_pixels:,} pixels.")
+        if source.width * source.height > max_pixels:
+            raise UnreadableImage(f"The picture has more than {max_pixels:,} pixels.")
         file_bytes, rgb = source.info.get('file_bytes'), _to_rgb(source)
     else:
         with open_binary(source, 'image') as file:
             image = _open_checked(file, name, max_pixels)
             try: rgb = _to_rgb(image)
-            except Exception as error: # likewise
+            except Exception as error: # each decoder raises its own kind for bad pixels too
                 raise UnreadableImage(f"{name} breaks off or is damaged; save or download it again.") from error
             file_bytes = file.seek(0, io.SEEK_END)
     rgb.info = {'file_bytes': file_bytes} if file_bytes else {}

@@ -47,7 +47,7 @@ def quality(
 def image_effect(
     qualities, # DataFrame or dict: one column a quality, in its own units
 ):             # array: mean 0 and standard deviation 1 over all thumbnails that could be drawn
-    "How much the image alone speaks for a thumbnail."
+    "The image effect of thumbnails: how much the picture alone moves the views."
     total, size = 0, 0
     for name, (_, _, weight) in QUALITIES.items():
         possible = quality(name, np.linspace(0.0005, 0.9995, 1000))
@@ -69,7 +69,7 @@ def _colour(hue, saturation, value):
 
 def channel_look(
     number:int, # which channel, from 0
-    seed:int=0, # another seed, another world
+    seed:int=0, # another seed, another simulation
 )->dict:
     "What the thumbnails of one channel have in common."
     rng = np.random.default_rng([seed, 1, number])
@@ -93,7 +93,8 @@ def _background(look, rng):
         draw.polygon([(0, 0), (320 + lean, 0), (320 - lean, height), (0, height)], fill=two)
     elif look['style'] == 'hills':
         draw.ellipse((440 + lean, 30, 520 + lean, 110), fill='#fff3c4')
-        for x, top in (0, 250), (260, 210), (480, 270): draw.ellipse((x - 240 + lean, top, x + 320 + lean, 700), fill=two, outline=one)
+        for x, top in (0, 250), (260, 210), (480, 270):
+            draw.ellipse((x - 240 + lean, top, x + 320 + lean, 700), fill=two, outline=one)
     return image
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #e8e05a98
@@ -112,11 +113,13 @@ def _face(image, height, look, rng):
     draw, x = ImageDraw.Draw(image), CANVAS[0] * (0.5 + 0.23 * look['side']) + rng.uniform(-15, 15)
     top = max(10, CANVAS[1] - 1.35 * height)
     def oval(left, up, right, down, **how): # places inside the face: -1 to 1 across, 0 to 1 down
-        draw.ellipse((x + left * height * 0.38, top + up * height, x + right * height * 0.38, top + down * height), **how)
+        draw.ellipse((x + left * height * 0.38, top + up * height, x + right * height * 0.38, top + down * height),
+                     **how)
     oval(-1.7, 1.0, 1.7, 2.2, fill=_colour(look['hue'] + 0.5, 0.6, 0.6))
     oval(-1.1, -0.08, 1.1, 0.75, fill=look['hair'])
     oval(-1, 0, 1, 1, fill=look['skin'])
-    draw.chord((x - height * 0.38, top - height * 0.02, x + height * 0.38, top + 0.6 * height), 190, 350, fill=look['hair'])
+    draw.chord((x - height * 0.38, top - height * 0.02, x + height * 0.38, top + 0.6 * height), 190, 350,
+               fill=look['hair'])
     for eye in -0.42, 0.42:
         oval(eye - 0.2, 0.38, eye + 0.2, 0.5, fill='white')
         oval(eye - 0.09, 0.4, eye + 0.09, 0.49, fill='black')
@@ -198,15 +201,17 @@ class ImpossibleSimulation(ValueError):
     "The settings of a simulation contradict one another."
 
 def _check(n_videos, n_channels, image_r2, subscriber_r2):
-    "Stop with one sentence when no such world can be made."
+    "Stop with one sentence when no such simulation is possible."
     if n_videos < 1: raise ImpossibleSimulation(f'A simulation needs at least one video, not {n_videos}.')
     if not 1 <= n_channels <= n_videos:
-        raise ImpossibleSimulation(f'{n_videos} videos cannot belong to {n_channels} channels: choose from 1 to {n_videos}.')
+        raise ImpossibleSimulation(f'{n_videos} videos cannot belong to {n_channels} channels: '
+                                   f'choose from 1 to {n_videos}.')
     if not (image_r2 >= 0 and subscriber_r2 >= 0 and image_r2 + subscriber_r2 <= 1):
-        raise ImpossibleSimulation(f'image_r2 {image_r2} and subscriber_r2 {subscriber_r2} must be 0 or more, and together at most 1.')
+        raise ImpossibleSimulation(f'image_r2 {image_r2} and subscriber_r2 {subscriber_r2} must be 0 or more, '
+                                   'and together at most 1.')
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #d87884a7
-def _subscriber_r2(share, image_r2): return max(0, min(0.35, 1 - image_r2)) if share is None else share
+def _subscriber_r2(given, image_r2): return max(0, min(0.35, 1 - image_r2)) if given is None else given
 
 MEAN_LOG_VIEWS = 2   # log10 of views per day: half the videos reach 100 a day
 def _terms(qualities, log_subscribers, age_days, image_r2, subscriber_r2, age_confounding, rng):
@@ -221,7 +226,8 @@ def _terms(qualities, log_subscribers, age_days, image_r2, subscriber_r2, age_co
 # %% ../../nbs/thumbnails/05_simulate.ipynb #e4e6038e
 WORDS = '''BEST WORST HOW WHY NEVER ALWAYS TODAY SECRET CHEAP HUGE TINY FAST SLOW EASY HARD WIN LOSE NEW OLD BIG
 LAST FIRST BUILD COOK RUN TRIP GAME CAR CAT DOG BIKE PHONE CAKE ROBOT HOUSE TEN DAYS I MADE THIS WOW'''.split()
-NAMES = 'Daily Little Honest Grand Quiet Rapid Sunny Clever Wild Plain'.split(), 'Kitchen Garage Studio Garden Lab Arcade Trails Workshop Club Diary'.split()
+NAMES = ('Daily Little Honest Grand Quiet Rapid Sunny Clever Wild Plain'.split(),
+         'Kitchen Garage Studio Garden Lab Arcade Trails Workshop Club Diary'.split())
 LETTERS = np.array(list('ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_'))
 OBSERVED = pd.Timestamp('2026-01-01', tz='UTC')   # fixed, so that the same seed gives the same table
 
@@ -229,12 +235,12 @@ def _id(rng, length): return ''.join(LETTERS[rng.integers(len(LETTERS), size=len
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #965661ce
 def _channels(n, rng):
-    "One row a channel: id, name, and its subscribers (about 10,000 in the middle, a std of ten times)."
-    std = stratified_normal(rng, n)
+    "One row a channel: id, name, and its subscribers (median about 10,000; one standard deviation is ten times)."
+    log_subscribers = stratified_normal(rng, n)
     return pd.DataFrame(dict(
         channel_id=['UC' + _id(rng, 22) for _ in range(n)],
         channel=[f'{rng.choice(NAMES[0])} {rng.choice(NAMES[1])} {i + 1}' for i in range(n)],
-        subscriber_count=np.rint(10**(4 + std)).astype(int), log_subscribers=std))
+        subscriber_count=np.rint(10**(4 + log_subscribers)).astype(int), log_subscribers=log_subscribers))
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #1c45ffca
 def _videos(channel, channels, text, rng):
@@ -253,12 +259,12 @@ def _videos(channel, channels, text, rng):
 # %% ../../nbs/thumbnails/05_simulate.ipynb #4382f499
 def simulate_table(
     n_videos:int=2000,
-    image_r2:float=0.3,       # share of the variance of log10 views per day, age aside, that comes from the image: 0 to 1
-    age_confounding:bool=True,          # True: views per day falls with age, as on the real site. False: age says nothing
-    n_channels:int=None,         # one channel to ten videos when None
-    seed:int=0,                  # the same settings and seed give the same world
-    subscriber_r2:float=None, # likewise, from the channel's subscribers: 0.35, or what the image leaves; the rest is noise
-)->pd.DataFrame:                 # a videos table, then `true_text`, the qualities, and the terms whose sum is log10 views per day
+    image_r2:float=0.3,        # of the variance of log10 views per day, age aside, the share that the image explains
+    age_confounding:bool=True, # True: views per day falls with age, as on the real site. False: age says nothing
+    n_channels:int=None,       # one channel to ten videos when None
+    seed:int=0,                # the same settings and seed give the same table
+    subscriber_r2:float=None,  # likewise, the subscribers' share: 0.35, or what the image leaves; the rest is noise
+)->pd.DataFrame:               # a videos table, then `true_` columns: text, qualities, terms of log10 views per day
     "A simulation without its pictures. Raises `ImpossibleSimulation` when the settings contradict one another."
     n_channels, subscriber_r2 = n_channels or max(1, n_videos // 10), _subscriber_r2(subscriber_r2, image_r2)
     _check(n_videos, n_channels, image_r2, subscriber_r2)
@@ -283,18 +289,18 @@ def _draw(row, look, seed, path):
 
 def simulate_videos(
     n_videos:int=2000,
-    folder='simulate_videos', # gets videos.csv and images/; files of the same name are replaced
-    image_r2:float=0.3,    # these four as in `simulate_table`
+    folder='simulated_videos', # gets videos.csv and images/; files of the same name are replaced
+    image_r2:float=0.3,        # these four as in `simulate_table`
     age_confounding:bool=True,
     n_channels:int=None,
     seed:int=0,
-    **kwargs,                 # more for `simulate_table`
-)->pd.DataFrame:              # as `simulate_table`, + true_text_height_px; `attrs['folder']` says where `image` begins
+    **kwargs,                  # more for `simulate_table`
+)->pd.DataFrame:               # as `simulate_table`, + true_text_height_px; `attrs['folder']` says where `image` begins
     "A simulation with its thumbnails: draws them, and writes them and the table into `folder`."
     table, folder = simulate_table(n_videos, image_r2, age_confounding, n_channels, seed, **kwargs), Path(folder)
     numbers, _ = pd.factorize(table.channel_id)
-    snapshots = [channel_look(number, seed) for number in range(numbers.max() + 1)]
-    table['true_text_height_px'] = [_draw(row, snapshots[number], seed, folder / row.image)
+    looks = [channel_look(number, seed) for number in range(numbers.max() + 1)]
+    table['true_text_height_px'] = [_draw(row, looks[number], seed, folder / row.image)
                                     for number, row in zip(numbers, table.itertuples())]
     table.attrs['folder'] = str(folder)
     write_csv(table, folder / 'videos.csv')
@@ -304,23 +310,23 @@ def simulate_videos(
 def oracle_auc(
     videos,              # a table from `simulate_table` or `simulate_videos`
     threshold:float=100, # views per day
-    terms=('image',),    # what one may look at: any of 'image', 'subscribers', 'age', 'noise'
+    terms=('image',),    # what it knows: any of 'image', 'subscribers', 'age', 'noise'
 )->float:
-    "The AUC of the truth itself for more than `threshold` views per day, seen only through `terms`."
+    "The AUC of an oracle that knows the true `terms`, for more than `threshold` views per day."
     days = (videos.observed_at - videos.published_at) / pd.Timedelta(days=1)
     return auc(videos.view_count / days > threshold, videos[[f'true_{term}' for term in terms]].sum(axis=1))
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #afb632e5
 def upper_bound_auc(
-    sees=('image',),             # what one may look at: any of 'image', 'subscribers', 'age'
-    image_r2:float=0.3,       # these three as in `simulate_table`
+    sees=('image',),     # what a model may see: any of 'image', 'subscribers', 'age'
+    image_r2:float=0.3,  # these three as in `simulate_table`
     age_confounding:bool=True,
     subscriber_r2:float=None,
-    threshold:float=100,         # views per day
-    n:int=100_000,               # videos to imagine; the answer is good to about 0.002
+    threshold:float=100, # views per day
+    n:int=100_000,       # videos to draw; the answer is good to about 0.002
     seed:int=0,
 )->float:
-    "The best AUC that anyone who sees `sees` can expect in such a world."
+    "The upper bound of the AUC in such a simulation, for any model that sees `sees`."
     rng, subscriber_r2 = np.random.default_rng(seed), _subscriber_r2(subscriber_r2, image_r2)
     _check(n, 1, image_r2, subscriber_r2)
     qualities = {name: quality(name, rng.uniform(size=n)) for name in QUALITIES}
@@ -330,25 +336,25 @@ def upper_bound_auc(
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #5e0d7500
 def power(
-    n_videos:int,            # looked at; the predictor_r learned from others
-    image_r2:float,       # as in `simulate_table`, trap off
-    predictor_r:float=0.9,         # correlation of the predictor_r's score with the effect of the picture; 1 is perfect
-    yes_no:bool=False,       # look only at whether a video is above the middle, not at its views
+    n_videos:int,          # in the test; the model learned from others
+    image_r2:float,        # as in `simulate_table`, without age confounding
+    predictor_r:float=0.9, # correlation of the model's score with the image effect; 1 is perfect
+    yes_no:bool=False,     # test only whether a video is above the median, not its views
     subscriber_r2:float=0.35,
-    simulations:int=300,          # to try
+    simulations:int=300,   # to try
     seed:int=0,
-)->tuple:                    # share of the simulations in which the image is seen to add to subscribers; low, high (95%)
+)->tuple:                  # share of the simulations in which the image is seen to add to subscribers; low, high (95%)
     "How often a test at 5% sees the effect of the image."
     rng = np.random.default_rng(seed)
     _check(n_videos, 1, image_r2, subscriber_r2)
-    effect, error, followers, noise = rng.normal(size=(4, simulations, n_videos))
+    effect, error, subscribers, noise = rng.normal(size=(4, simulations, n_videos))
     score = predictor_r*effect + (1 - predictor_r**2)**0.5*error
-    views = image_r2**0.5*effect + subscriber_r2**0.5*followers + (1 - image_r2 - subscriber_r2)**0.5*noise
+    views = image_r2**0.5*effect + subscriber_r2**0.5*subscribers + (1 - image_r2 - subscriber_r2)**0.5*noise
     if yes_no: views = (views > 0).astype(float)
-    def rest(x): # what a line on `followers` leaves, in each world
-        x, f = x - x.mean(1, keepdims=True), followers - followers.mean(1, keepdims=True)
-        return x - f*((x*f).sum(1) / (f*f).sum(1))[:, None]
-    a, b = rest(score), rest(views)
+    def residual(x): # of a regression on `subscribers`, in each simulation
+        x, s = x - x.mean(1, keepdims=True), subscribers - subscribers.mean(1, keepdims=True)
+        return x - s*((x*s).sum(1) / (s*s).sum(1))[:, None]
+    a, b = residual(score), residual(views)
     r = (a*b).sum(1) / ((a*a).sum(1)*(b*b).sum(1))**0.5
     seen = (r*((n_videos - 3) / (1 - r**2))**0.5 > norm.ppf(0.975)).mean()
     return float(seen), *map(float, binomtest(round(seen*simulations), simulations).proportion_ci(method='wilson'))
