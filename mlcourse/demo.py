@@ -34,9 +34,11 @@ def demo_language(
         print('  {:24} is {:9} heard as {:9} confidence {}'.format(*row))
         rows.append([*row, sound_html(data_address(clip.path, 'audio/ogg'))])
     detector.explain(clips.path[0]).savefig(folder/'language.png', dpi=80, bbox_inches='tight')
-    table = table_html(pd.DataFrame(rows, columns=['clip', 'is', 'heard as', 'confidence', '']), 'Six clips')
+    # As objects: pandas' own text would no longer know that the player is HTML.
+    table = pd.DataFrame(rows, columns=['clip', 'is', 'heard as', 'confidence', ''], dtype=object)
     figure = data_address(folder/'language.png', 'image/png')
-    return (f'<p>{right} of {len(rows)} clips right. No training has heard these voices.</p>{table}'
+    return (f'<p>{right} of {len(rows)} clips right. No training has heard these voices.</p>'
+            + table_html(table, 'Six clips')
             + picture_html(figure, 'What spoke for each language in the first clip, and when'))
 
 # %% ../nbs/library/07_demo.ipynb #6ca7dbcd

@@ -46,7 +46,8 @@ def run(path, flags=(), timeout=1800):
     nb = nbformat.read(path, 4)
     if any(re.search(r'(?m)^-?\s*skip_exec:\s*true', c.source) for c in nb.cells[:2]): return
     left_out = test_flags() - set(flags)
-    client = NotebookClient(nb, timeout=timeout, kernel_name='python3',
+    # What a cell prints is one piece, however long it took.
+    client = NotebookClient(nb, timeout=timeout, kernel_name='python3', coalesce_streams=True,
                             resources={'metadata': {'path': str(path.parent)}},
                             extra_arguments=['--IPKernelApp.log_level=ERROR'])
     with client.setup_kernel():
