@@ -151,7 +151,7 @@ def script_findings(root=ROOT):
     return findings
 
 
-def import_findings(root=ROOT): return module_findings(root) + script_findings(root)
+def import_findings(root=ROOT): return list(dict.fromkeys(module_findings(root) + script_findings(root)))
 
 
 def main():
