@@ -36,7 +36,7 @@ lab: install
 
 test:
 	@$(SETUP) --dev
-	@$(BIN)/python tools/check.py
+	@$(BIN)/python tools/check.py --flags "$(FLAGS)"
 
 notebooks:
 	@$(SETUP) --dev

@@ -1,17 +1,17 @@
-"""tools/check.py and tools/readme.py on a project of two notebooks: what they must find, and what a learner may do."""
-import copy, shutil, subprocess, sys
+"""The tools on a project of two notebooks: what they must find, and what a learner may do."""
+import copy, shutil, subprocess
 from pathlib import Path
 
 import nbformat
 import pytest
 from nbformat.v4 import new_code_cell, new_markdown_cell, new_notebook, new_output
 
-ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT/'tools'))
-import check, notebooks, readme
+import check, notebooks, readme, rules, solutions
 
+ROOT = Path(__file__).resolve().parent.parent
 pytestmark = pytest.mark.skipif(not shutil.which('git'), reason='needs git')
 KERNEL = {'kernelspec': {'display_name': 'python3', 'language': 'python', 'name': 'python3'}}
+COLLAPSED = {'jupyter': {'source_hidden': True}, 'tags': ['hide-input']}
 
 
 def save(path, *cells):
@@ -30,9 +30,11 @@ def project(tmp_path, monkeypatch):
     "A clean project: a module, an index, what is made from them, all committed."
     root = tmp_path/'project'
     save(root/'nbs/index.ipynb', new_markdown_cell('# Index\n\n[next](lib/core.ipynb) and [web](https://example.org)'),
-         new_code_cell('#| hide\nsecret = 1'), new_code_cell('#| echo: true\n1 + 1', outputs=[new_output('execute_result', {'text/plain': ['2']})]))
-    save(root/'nbs/lib/core.ipynb', new_code_cell('#| default_exp core'), new_markdown_cell('# Core\n\n> one'),
-         new_code_cell('#| export\ndef one(): return 1'), new_code_cell('assert one() == 1'))
+         new_code_cell('#| hide\nsecret = 1', metadata=COLLAPSED),
+         new_code_cell('#| echo: true\n1 + 1', outputs=[new_output('execute_result', {'text/plain': ['2']})]))
+    save(root/'nbs/lib/core.ipynb', new_code_cell('#| default_exp core', metadata=COLLAPSED),
+         new_markdown_cell('# Core\n\n> one'), new_code_cell('#| export\ndef one(): return 1'),
+         new_code_cell('assert one() == 1'))
     shutil.copy(ROOT/'settings.ini', root)
     for command in ('nbdev_clean', 'nbdev_export'): assert check.run(check.tool(command), root)[0]
     readme.write(nbformat.read(root/'nbs/index.ipynb', 4), root)
@@ -48,7 +50,8 @@ def outcomes(tmp_path):
     for name in ('tree', 'committed'): shutil.rmtree(tmp_path/name, ignore_errors=True)
     (tmp_path/'committed').mkdir()
     tree = check.copy_tree(tmp_path/'tree')
-    return [done[0] for done in (check.check_clean(tmp_path/'committed'), check.check_export(tree), check.check_readme())]
+    done = check.check_clean(tmp_path/'committed'), check.check_export(tree), check.check_readme()
+    return [outcome for outcome, _ in done]
 
 
 def change(path, edit):
@@ -98,7 +101,7 @@ def test_one_notebook_at_a_time(project, tmp_path):
     "It runs with the copy's module, and a failure or an endless loop is told."
     tree = check.copy_tree(tmp_path/'tree')
     core = tree/'nbs/lib/core.ipynb'
-    def use_export(nb): nb.cells[3].source = 'from mlcourse.core import one\nimport mlcourse\nprint(mlcourse.__file__); assert one() == 1'
+    def use_export(nb): nb.cells[3].source = 'from mlcourse.core import one\nassert one() == 1'
     change(core, use_export)
     assert check.check_notebook(core, tree)[0]
     def fail(nb): nb.cells[3].source = 'assert one() == 2, "one is not two"'
@@ -122,7 +125,8 @@ def test_run_and_save(project, monkeypatch):
     path = project/'nbs/lib/core.ipynb'
     def cells(nb):
         nb.cells[3].source = "from pathlib import Path\nPath.cwd().name"
-        nb.cells += [new_code_cell(source, id=f'more-{i}') for i, source in enumerate(['#| slow\n1/0', '#| eval: false\n1/0', '#|export\nx = 3', 'x'])]
+        more = '#| slow\n1/0', '#| eval: false\n1/0', '#|export\nx = 3', 'x'
+        nb.cells += [new_code_cell(source, id=f'more-{i}') for i, source in enumerate(more)]
     change(path, cells)
     assert notebooks.main([str(path)]) == 0
     ran = nbformat.read(path, 4).cells
@@ -130,3 +134,113 @@ def test_run_and_save(project, monkeypatch):
     assert ran[3].execution_count is None or 'execution_count' not in ran[3]
     before = path.read_bytes()
     assert notebooks.main([str(path), '--flags', 'slow']) == 1 and path.read_bytes() == before
+
+
+EXERCISE = '''def check_x(x):
+    if x is None: return 'Not tried yet.'
+    return 'Right: two.' if x == 2 else 'Not two.'
+
+x = None # replace with a number
+check_x(x)'''
+ANSWER = '''<details><summary>Answer</summary>
+
+```python
+x = one() + {}
+{}
+```
+
+Two.
+</details>
+
+```python
+this_is_not_folded
+```'''
+
+
+def answered(nb, answer, exercise=EXERCISE):
+    "Put an exercise and its folded answer at the end of a notebook."
+    nb.cells += [new_code_cell(exercise, id='exercise'), new_markdown_cell(answer, id='answer')]
+
+
+def test_folded_answers_are_run(project, tmp_path):
+    "A right one passes, printed or returned; a wrong one fails with the notebook's name."
+    tree = check.copy_tree(tmp_path/'tree')
+    core = tree/'nbs/lib/core.ipynb'
+    clean = core.read_bytes()
+
+    def run_with(*answer, exercise=EXERCISE, **kwargs):
+        core.write_bytes(clean)
+        change(core, lambda nb: answered(nb, ANSWER.format(*answer), exercise))
+        return check.check_notebook(core, tree, **kwargs)
+    for call in 'check_x(x)', "print('is it?', check_x(x))": assert run_with(1, call)[0]
+    ok, said = run_with(2, 'check_x(x)')
+    assert not ok and 'core.ipynb' in said and 'Not two.' in said
+    # Under a slow exercise it runs only when asked.
+    slow = '#| slow\n' + EXERCISE
+    assert run_with(2, 'check_x(x)', exercise=slow)[0] and not run_with(2, 'check_x(x)', exercise=slow, flags='slow')[0]
+    assert run_with(1, 'check_x(x)', exercise=slow, flags='slow')[0]
+
+
+def test_answers_stand_after_their_exercise(project):
+    core = project/'nbs/lib/core.ipynb'
+    assert solutions.insert(core) == 0
+    change(core, lambda nb: answered(nb, ANSWER.format(1, 'check_x(x)')))
+    assert solutions.insert(core) == 1
+    inserted = nbformat.read(core, 4).cells[-1]
+    assert inserted.cell_type == 'code' and inserted.source.startswith('x = one() + 1\n')
+
+
+@pytest.mark.parametrize('edit, told', [
+    (lambda nb: nb.cells[3].update(source='x = 1 #' + '-'*120), 'a line of 127 characters'),
+    (lambda nb: nb.cells[3].update(source='from math import *'), 'import * from math'),
+    (lambda nb: nb.cells[0].metadata.clear(), 'collapse what is hidden'),
+    (lambda nb: answered(nb, ANSWER.format(1, 'y = x')), 'ends in a call of its check'),
+    (lambda nb: answered(nb, '<details>\n\n    x = 2\n\n</details>'), 'indented'),
+    (lambda nb: answered(nb, ANSWER.format(1, 'check_x(x)'), '#| hide\nx = one() + 1\nassert x == 2'), 'repeats the')])
+def test_limits_of_notebooks(project, edit, told):
+    assert not rules.notebook_findings(project)
+    change(project/'nbs/lib/core.ipynb', edit)
+    assert any(told in finding for finding in rules.notebook_findings(project))
+
+
+def test_limits_of_the_course(project):
+    "Shorter lines and cells than in a module."
+    save(project/'nbs/course/01_try.ipynb', new_code_cell('x = 1 #' + '-'*90), new_code_cell('x\n\n'*26))
+    wide, tall = rules.notebook_findings(project)
+    assert 'at most 95' in wide and '26 lines: at most 25' in tall
+
+
+def test_links(project):
+    assert not rules.link_findings(project)
+    def lead_nowhere(nb): nb.cells[0].source += ' [a](lib/absent.ipynb#b) [c](#d) `[e](f.ipynb)` <img src="g.png">'
+    change(project/'nbs/index.ipynb', lead_nowhere)
+    assert [finding.split()[3] for finding in rules.link_findings(project)] == ['lib/absent.ipynb,', 'g.png,']
+
+
+HOUSE = {'core': 'library/01_core', 'demo': 'library/07_demo', 'language.audio': 'language/01_audio',
+         'language.model': 'language/06_model', 'thumbnails.images': 'thumbnails/01_images'}
+
+
+@pytest.mark.parametrize('module, code, wrong', [
+    ('language.model', 'from .audio import load\nfrom ..core import x\nimport numpy', 0),
+    ('language.audio', 'def f():\n    from .model import net', 1),
+    ('language.audio', 'from mlcourse.language import model', 1),
+    ('thumbnails.images', 'from mlcourse.language.audio import load', 1),
+    ('language.audio', 'import mlcourse.demo', 1),
+    ('core', 'from .language.audio import load', 1),
+    ('demo', 'from .language.audio import load\nfrom .thumbnails import images', 0),
+    ('demo', 'from speed import table', 1)])
+def test_order_of_imports(tmp_path, module, code, wrong):
+    for name, notebook in HOUSE.items():
+        path = tmp_path/'mlcourse'/(name.replace('.', '/') + '.py')
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(f'# File to edit: ../nbs/{notebook}.ipynb.\n' + code*(name == module))
+    for name in ('benchmarks/speed', 'tests/helper'):
+        (tmp_path/name).parent.mkdir()
+        (tmp_path/f'{name}.py').write_text('import mlcourse.core')
+    assert len(rules.import_findings(tmp_path)) == wrong
+    code = 'import sys\nimport check\nfrom speed import table\nsys.path.insert(0, "x")'
+    (tmp_path/'tests/helper.py').write_text(code)
+    (tmp_path/'tools').mkdir()
+    (tmp_path/'tools/check.py').touch()
+    assert len(rules.import_findings(tmp_path)) == wrong + 2

@@ -1,4 +1,4 @@
-"""tools/setup_venv.py: every way in which an install can fail gives one clear line and leaves nothing behind that breaks the next."""
+"""tools/setup_venv.py: whatever way an install fails, it gives one clear line, and the next one works."""
 import importlib.util, json, os, shutil, subprocess, sys, tempfile
 from collections import namedtuple
 from pathlib import Path
@@ -109,8 +109,8 @@ def old_pythons():
     "Pythons from 3.6 to 3.10 on this machine."
     places = [shutil.which(f'python3.{minor}') for minor in range(6, 11)]
     places += map(str, Path.home().glob('.pyenv/versions/3.*/bin/python'))
-    good = [p for p in places if p and subprocess.run([p, '-c', 'import sys; sys.exit(not (3, 6) <= sys.version_info < (3, 11))'],
-                                                      stderr=subprocess.DEVNULL).returncode == 0]
+    is_old = ['-c', 'import sys; sys.exit(not (3, 6) <= sys.version_info < (3, 11))']
+    good = [p for p in places if p and subprocess.run([p, *is_old], stderr=subprocess.DEVNULL).returncode == 0]
     return good or [pytest.param('', marks=pytest.mark.skip('no old Python on this machine'))]
 
 
@@ -154,8 +154,9 @@ def test_no_network(script, project, roomy, monkeypatch, capsys):
 def pip(script, roomy, monkeypatch):
     "Real environments, made without pip to be quick, and a stand-in for pip that keeps what it was asked."
     asked = []
+    def make_venv(venv, python): subprocess.run([python, '-m', 'venv', '--without-pip', venv], check=True)
     monkeypatch.setattr(script, 'run_pip', lambda venv, arguments, log: asked.append(arguments))
-    monkeypatch.setattr(script, 'make_venv', lambda venv, python: subprocess.run([python, '-m', 'venv', '--without-pip', venv], check=True))
+    monkeypatch.setattr(script, 'make_venv', make_venv)
     return asked
 
 
@@ -227,13 +228,15 @@ def test_somebody_elses_environment_is_never_removed(script, project, pip, capsy
     ("WARNING: Retrying ... NewConnectionError('x: Failed to establish a new connection')\n"
      'ERROR: No matching distribution found for setuptools>=77', 'cannot be reached'),
     ('ERROR: No matching distribution found for torch==2.15.0', 'has no torch==2.15.0'),
-    ('ERROR: Cannot install a and b because these package versions have conflicting dependencies.', 'conflicting dependencies.'),
+    ('ERROR: Cannot install a and b because these package versions have conflicting dependencies.',
+     'conflicting dependencies.'),
     ('', 'pip gave no reason.')])
 def test_explain(script, said, told): assert told in script.explain(said.splitlines(True))
 
 
 def test_activity(script):
-    assert script.activity('  Downloading torch-2.15.0-cp311-cp311-manylinux_2_28_x86_64.whl (531.2 MB)\n') == 'downloading torch (531.2 MB)'
+    wheel = 'torch-2.15.0-cp311-cp311-manylinux_2_28_x86_64.whl'
+    assert script.activity(f'  Downloading {wheel} (531.2 MB)\n') == 'downloading torch (531.2 MB)'
     assert script.activity('Collecting numpy==2.4.6 (from -c constraints.txt (line 9))') == 'collecting numpy'
     assert script.activity('Installing collected packages: a, b, c') == 'unpacking 3 packages'
     assert script.activity('WARNING: a package is odd') is None
@@ -251,5 +254,6 @@ def test_make_alone_prints_help():
 @make
 def test_make_without_any_python(tmp_path):
     for name in ('sh', 'echo', 'test'): (tmp_path/name).symlink_to(shutil.which(name))
-    done = subprocess.run([shutil.which('make'), 'demo', 'SHELL=/bin/sh'], cwd=ROOT, capture_output=True, text=True, env={'PATH': str(tmp_path)})
+    command = [shutil.which('make'), 'demo', 'SHELL=/bin/sh']
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={'PATH': str(tmp_path)})
     assert done.returncode != 0 and 'No Python was found: install Python 3.11 to 3.13' in done.stderr

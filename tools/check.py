@@ -1,21 +1,25 @@
 """Every check of the project, on copies: the working tree stays as it is, and a learner's own outputs do no harm.
 
     python tools/check.py
+    python tools/check.py nbs/language/01_audio.ipynb [...] [--flags slow]     # only that these run, and their answers
 
 It prints a line a check and ends with one that adds everything up.
 """
-import os, re, shutil, signal, subprocess, sys, tempfile, time
+import argparse, os, re, shutil, signal, subprocess, sys, tempfile, time
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import nbformat
 
-from readme import ROOT, differences
+import rules, solutions
+from notebooks import ROOT
+from readme import differences
 
-SECONDS_A_NOTEBOOK = 300
+SECONDS_A_NOTEBOOK = 600
 # In the copy, the copy's mlcourse comes first. Two notebooks run at once, with a thread each.
-ENVIRONMENT = dict(os.environ, MPLBACKEND='agg', OMP_NUM_THREADS='1', PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH'])
+ENVIRONMENT = dict(os.environ, MPLBACKEND='agg', OMP_NUM_THREADS='1',
+                   PATH=os.path.dirname(sys.executable) + os.pathsep + os.environ['PATH'])
 
 
 def git(*arguments):
@@ -29,7 +33,8 @@ def copy_tree(target):
     "Copy what git tracks, and new files that it does not ignore; without git, everything but what is made here."
     listed = git('ls-files', '-z', '--cached', '--others', '--exclude-standard')
     if listed is None:
-        return shutil.copytree(ROOT, target, ignore=shutil.ignore_patterns('.*', '_*o', '*.egg-info', '__pycache__', 'build', 'dist'))
+        leave = shutil.ignore_patterns('.*', '_*o', '*.egg-info', '__pycache__', 'build', 'dist')
+        return shutil.copytree(ROOT, target, ignore=leave)
     for name in sorted(set(os.fsdecode(listed).split('\0')) - {''}):
         if not (ROOT/name).is_file(): continue
         (target/name).parent.mkdir(parents=True, exist_ok=True)
@@ -39,9 +44,9 @@ def copy_tree(target):
 
 def run(command, folder, timeout=600, **environment):
     "Run a command in `folder` and return (whether it succeeded, what it printed); its whole family ends with it."
-    process = subprocess.Popen(command, cwd=folder, env={**ENVIRONMENT, 'PYTHONPATH': str(folder), **environment}, text=True,
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                               start_new_session=True, errors='replace')
+    process = subprocess.Popen(command, cwd=folder, env={**ENVIRONMENT, 'PYTHONPATH': str(folder), **environment},
+                               text=True, errors='replace', start_new_session=True,
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try: said = process.communicate(timeout=timeout)[0]
     except subprocess.TimeoutExpired:
         if hasattr(os, 'killpg'): os.killpg(process.pid, signal.SIGKILL)
@@ -53,7 +58,8 @@ def run(command, folder, timeout=600, **environment):
 def tool(name, *arguments): return [str(Path(sys.executable).parent/name), *arguments]
 
 
-def contents(folder, pattern): return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob(pattern)) if p.is_file()}
+def contents(folder, pattern):
+    return {p.relative_to(folder).as_posix(): p.read_bytes() for p in sorted(folder.rglob(pattern)) if p.is_file()}
 
 
 def changed(before, after): return sorted(k for k in before.keys() | after.keys() if before.get(k) != after.get(k))
@@ -98,21 +104,65 @@ def check_readme():
     return ('failed', 'run tools/readme.py: ' + ', '.join(wrong)) if wrong else ('ok', '')
 
 
-def check_notebook(path, tree):
-    "One notebook runs from top to bottom, by nbdev_test in a process of its own."
-    return run(tool('nbdev_test', '--path', str(path)), tree, SECONDS_A_NOTEBOOK)
+def check_lint(tree):
+    "ruff finds nothing, by the rules in pyproject.toml."
+    folders = 'mlcourse', 'nbs', *rules.SCRIPTS
+    ok, said = run(tool('ruff', 'check', '--no-cache', '--output-format=concise', *folders), tree)
+    return ('ok', '') if ok else ('failed', said)
+
+
+def check_rules(find, root):
+    "Nothing is found by `find`, one of those in rules.py."
+    findings = find(root)
+    return ('failed', '\n'.join(findings)) if findings else ('ok', '')
+
+
+def check_notebook(path, tree, flags=''):
+    "One notebook and its folded answers run from top to bottom, by nbdev_test in a process of its own."
+    solutions.insert(path)
+    return run(tool('nbdev_test', '--path', str(path), '--flags', flags), tree, SECONDS_A_NOTEBOOK)
 
 
 def run_pytest(tree, report):
     "pytest over tests/, shown as it runs; how many (passed, failed, skipped)."
-    subprocess.run([sys.executable, '-m', 'pytest', f'--junitxml={report}'], cwd=tree, env={**ENVIRONMENT, 'PYTHONPATH': str(tree)})
+    command = [sys.executable, '-m', 'pytest', f'--junitxml={report}']
+    subprocess.run(command, cwd=tree, env={**ENVIRONMENT, 'PYTHONPATH': str(tree)})
     try: suite = ElementTree.parse(report).getroot().find('testsuite').attrib
     except (OSError, ElementTree.ParseError): return 0, 1, 0
     total, failed, skipped = int(suite['tests']), int(suite['failures']) + int(suite['errors']), int(suite['skipped'])
     return total - failed - skipped, failed, skipped
 
 
-def main():
+def check_files(tell, tree, committed):
+    "The checks that run no notebook; `committed` is a new folder."
+    committed.mkdir()
+    tell('committed notebooks are clean', *check_clean(committed))
+    # A learner may open a collapsed cell, or write long lines.
+    looked_at = committed if any(committed.iterdir()) else ROOT
+    tell('notebooks keep to the limits', *check_rules(rules.notebook_findings, looked_at))
+    tell('mlcourse/ is what the notebooks export', *check_export(tree))
+    tell('README.md is what nbs/index.ipynb gives', *check_readme())
+    tell('ruff finds nothing', *check_lint(tree))
+    tell('links lead somewhere', *check_rules(rules.link_findings, ROOT))
+    tell('imports keep to the order', *check_rules(rules.import_findings, ROOT))
+
+
+def check_notebooks(tell, tree, paths, flags=''):
+    "Notebooks, two at once."
+    def timed(path):
+        started = time.time()
+        ok, said = check_notebook(path, tree, flags)
+        return path.relative_to(tree), ok, said, time.time() - started
+    with ThreadPoolExecutor(2) as pool:
+        for path, ok, said, seconds in pool.map(timed, paths):
+            tell(f'{path}  {seconds:.0f} s', 'ok' if ok else 'failed', '' if ok else said)
+
+
+def main(argv=None):
+    parser = argparse.ArgumentParser(description='Every check of the project, on copies.')
+    parser.add_argument('notebooks', nargs='*', type=Path, help='check that these run, and nothing else')
+    parser.add_argument('--flags', default='', help="flags whose cells run too: 'slow network'")
+    args = parser.parse_args(argv)
     counts = dict(ok=0, failed=0, skipped=0)
 
     def tell(what, outcome, said=''):
@@ -123,21 +173,15 @@ def main():
     with tempfile.TemporaryDirectory(prefix='mlcourse-check-') as scratch:
         scratch = Path(scratch).resolve()
         tree = copy_tree(scratch/'mlcourse-copy')
-        (scratch/'committed').mkdir()
-        tell('committed notebooks are clean', *check_clean(scratch/'committed'))
-        tell('mlcourse/ is what the notebooks export', *check_export(tree))
-        tell('README.md is what nbs/index.ipynb gives', *check_readme())
-        with ThreadPoolExecutor(2) as pool:
-            def timed(path):
-                started = time.time()
-                ok, said = check_notebook(path, tree)
-                return path.relative_to(tree), ok, said, time.time() - started
-            for path, ok, said, seconds in pool.map(timed, sorted((tree/'nbs').rglob('*.ipynb'))):
-                tell(f'{path}  {seconds:.0f} s', 'ok' if ok else 'failed', '' if ok else said)
-        passed, failed, skipped = run_pytest(tree, scratch/'pytest.xml')
-    passed, failed, skipped = passed + counts['ok'], failed + counts['failed'], skipped + counts['skipped']
-    print(f'{passed} passed, {failed} failed' + (f', {skipped} skipped' if skipped else ''))
-    return int(failed > 0)
+        named = [tree/path.resolve().relative_to(ROOT) for path in args.notebooks]
+        if not named: check_files(tell, tree, scratch/'committed')
+        check_notebooks(tell, tree, named or sorted((tree/'nbs').rglob('*.ipynb')), args.flags)
+        if not named:
+            passed, failed, skipped = run_pytest(tree, scratch/'pytest.xml')
+            for outcome, n in dict(ok=passed, failed=failed, skipped=skipped).items(): counts[outcome] += n
+    skipped = f", {counts['skipped']} skipped" if counts['skipped'] else ''
+    print(f"{counts['ok']} passed, {counts['failed']} failed{skipped}")
+    return int(counts['failed'] > 0)
 
 
 if __name__ == '__main__': sys.exit(main())

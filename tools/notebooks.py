@@ -46,7 +46,9 @@ def run(path, flags=(), timeout=1800):
     nb = nbformat.read(path, 4)
     if any(re.search(r'(?m)^-?\s*skip_exec:\s*true', c.source) for c in nb.cells[:2]): return
     left_out = test_flags() - set(flags)
-    client = NotebookClient(nb, timeout=timeout, kernel_name='python3', resources={'metadata': {'path': str(path.parent)}},
+    # What a cell prints is one piece, however long it took.
+    client = NotebookClient(nb, timeout=timeout, kernel_name='python3', coalesce_streams=True,
+                            resources={'metadata': {'path': str(path.parent)}},
                             extra_arguments=['--IPKernelApp.log_level=ERROR'])
     with client.setup_kernel():
         for i, cell in enumerate(nb.cells):
@@ -71,7 +73,9 @@ def main(argv=None):
         except (CellExecutionError, CellTimeoutError, DeadKernelError) as error:
             failed += 1
             print(f'{path.name} was not saved:\n{error}', file=sys.stderr)
-        else: print(f'{path.relative_to(ROOT)}  {time.time()-started:.0f} s, {path.stat().st_size//1024} KB', flush=True)
+        else:
+            seconds, size = time.time()-started, path.stat().st_size//1024
+            print(f'{path.relative_to(ROOT)}  {seconds:.0f} s, {size} KB', flush=True)
     return int(failed > 0)
 
 

@@ -3,7 +3,7 @@
     python tools/readme.py
 """
 import copy, re
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from posixpath import normpath
 
 import nbformat
@@ -42,7 +42,8 @@ def differences(nb, root=ROOT):
     "What of README.md and its figures is not what `nb` gives: a list of paths."
     text, figures = render(nb)
     wanted = {'README.md': text.encode(), **figures}
-    have = {p.relative_to(root).as_posix(): p.read_bytes() for p in [root/'README.md', *(root/FIGURES).glob('*')] if p.is_file()}
+    files = [p for p in [root/'README.md', *(root/FIGURES).glob('*')] if p.is_file()]
+    have = {p.relative_to(root).as_posix(): p.read_bytes() for p in files}
     have = {k: v.replace(b'\r\n', b'\n') if k.endswith('.md') else v for k, v in have.items()}
     return sorted(k for k in wanted.keys() | have.keys() if wanted.get(k) != have.get(k))
 

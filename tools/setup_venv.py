@@ -4,12 +4,12 @@
 
 It needs nothing installed and runs on any Python from 3.6 on, so that an old Python gets a clear sentence too.
 """
-import argparse, collections, configparser, hashlib, json, os, platform, re, shutil, subprocess, sys, tempfile, threading, time
+import argparse, collections, configparser, hashlib, json, os, re, shutil, subprocess, sys, tempfile, threading, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
 CPU_INDEX = 'https://download.pytorch.org/whl/cpu'
-# GB on the disk, measured on Linux: what stays in .venv, what it takes on the way, and what pip's cache keeps beside that.
+# GB on the disk, measured on Linux: what stays in .venv, what it takes on the way, and what pip's cache keeps besides.
 DISK_GB = {'cuda': (7.1, 9.8, 2.7), 'cpu': (2.3, 3.0, 0.7)}
 PROBE = """
 import json, platform, struct, sys
@@ -51,14 +51,15 @@ def probe(command):
 def complaint(facts, versions):
     "Why this Python will not do; None when it will."
     version, needs = show_version(facts['version']), 'mlcourse needs {}'.format(say_supported(versions))
-    if facts['version'] < versions[-1]: return 'Python {} ({}) is too old: {}.'.format(version, facts['path'], needs)
-    if facts['version'] > versions[0]: return 'Python {} ({}) is too new: {}.'.format(version, facts['path'], needs)
-    if facts['bits'] < 64: return 'Python {} ({}) is a 32-bit build, and PyTorch needs a 64-bit one.'.format(version, facts['path'])
+    this = 'Python {} ({})'.format(version, facts['path'])
+    if facts['version'] < versions[-1]: return '{} is too old: {}.'.format(this, needs)
+    if facts['version'] > versions[0]: return '{} is too new: {}.'.format(this, needs)
+    if facts['bits'] < 64: return '{} is a 32-bit build, and PyTorch needs a 64-bit one.'.format(this)
     if sys.platform == 'darwin' and facts['machine'] == 'x86_64':
         return 'PyTorch is no longer built for Macs with an Intel processor: use the Colab link in README.md instead.'
     if not facts['has_venv']:
-        return ('Python {0} ({1}) has no venv module: install it (on Debian and Ubuntu: '
-                'sudo apt install python{0}-venv).'.format(version, facts['path']))
+        return ('{} has no venv module: install it (on Debian and Ubuntu: '
+                'sudo apt install python{}-venv).'.format(this, version))
 
 
 def choose_python(versions, wanted=None):
@@ -75,10 +76,13 @@ def choose_python(versions, wanted=None):
         facts = probe(command)
         if facts and not complaint(facts, versions): return facts
         if facts: found.append(facts)
-    if not found: raise Problem('No Python was found: install {} from https://www.python.org/downloads/.'.format(say_supported(versions)))
+    if not found:
+        raise Problem('No Python was found: install {} from https://www.python.org/downloads/.'.format(
+            say_supported(versions)))
     # A right version that lacks something is the most useful thing to tell; else the newest one found.
     best = max(found, key=lambda f: (f['version'] in versions, f['version']))
-    raise Problem(complaint(best, versions) + ' Install one from https://www.python.org/downloads/ or name one with PYTHON=...')
+    raise Problem(complaint(best, versions)
+                  + ' Install one from https://www.python.org/downloads/ or name one with PYTHON=...')
 
 
 def check_disk(folder, build):
@@ -88,10 +92,11 @@ def check_disk(folder, build):
     if free < needs + cache: os.environ['PIP_NO_CACHE_DIR'] = '1'
     if free < needs:
         smaller = ', or take the small build with TORCH=cpu' if build == 'cuda' else ''
-        raise Problem('Too little disk: the install needs {:.1f} GB free in {} and there are {:.1f} GB: make room{}.'.format(
-            needs, folder, free, smaller))
+        raise Problem('Too little disk: the install needs {:.1f} GB free in {} '
+                      'and there are {:.1f} GB: make room{}.'.format(needs, folder, free, smaller))
     print('Installing into .venv: about {:.1f} GB and a few minutes.'.format(stays))
-    if build == 'cuda': print('That is the build for NVIDIA cards, which also runs without one. TORCH=cpu takes a third of the room.')
+    if build == 'cuda':
+        print('That is the build for NVIDIA cards, which also runs without one. TORCH=cpu takes a third of the room.')
 
 
 def fingerprint(root):
@@ -112,7 +117,8 @@ def read_stamp(venv):
 
 def activity(line):
     "What a line of pip's output says is going on; None for the rest."
-    found = re.match(r'\s*(Collecting|Downloading|Obtaining) (?:\S*/)?([\w.]+(?:-[A-Za-z]\w*)*)\S*(?:.*(\(\d[\d.]* [kMG]B\)))?', line)
+    found = re.match(r'\s*(Collecting|Downloading|Obtaining) (?:\S*/)?([\w.]+(?:-[A-Za-z]\w*)*)\S*'
+                     r'(?:.*(\(\d[\d.]* [kMG]B\)))?', line)
     if found: return ' '.join(filter(None, [found.group(1).lower(), found.group(2), found.group(3)]))
     if line.startswith('Installing collected packages'): return 'unpacking {} packages'.format(line.count(',') + 1)
 
@@ -141,9 +147,9 @@ def show_progress(process, log, every=20):
     return process.wait()
 
 
-NETWORK = ('Failed to establish a new connection|NewConnectionError|ConnectTimeout|Read timed out|NameResolution|name resolution|getaddrinfo'
-           '|Connection refused|Network is unreachable|Cannot connect to proxy|ProxyError|SSLError|CERTIFICATE_VERIFY|Connection broken'
-           '|RemoteDisconnected|ConnectionResetError|IncompleteRead'
+NETWORK = ('Failed to establish a new connection|NewConnectionError|ConnectTimeout|Read timed out|NameResolution'
+           '|name resolution|getaddrinfo|Connection refused|Network is unreachable|Cannot connect to proxy|ProxyError'
+           '|SSLError|CERTIFICATE_VERIFY|Connection broken|RemoteDisconnected|ConnectionResetError|IncompleteRead'
            # Every index has setuptools.
            '|No matching distribution found for setuptools')
 
@@ -151,23 +157,28 @@ NETWORK = ('Failed to establish a new connection|NewConnectionError|ConnectTimeo
 def explain(lines):
     "The one line that says why pip stopped, from the end of what it printed."
     text = ''.join(lines)
-    if re.search(r'No space left on device|Errno 28|not enough space', text): return 'The disk is full: make room and run it again.'
-    if re.search(NETWORK, text): return 'The package index cannot be reached: look at the network (or the proxy) and run it again.'
+    if re.search(r'No space left on device|Errno 28|not enough space', text):
+        return 'The disk is full: make room and run it again.'
+    if re.search(NETWORK, text):
+        return 'The package index cannot be reached: look at the network (or the proxy) and run it again.'
     absent = re.findall(r'No matching distribution found for (\S+)', text)
-    if absent: return 'The package index has no {} for this Python and system: try another with PYTHON=...'.format(absent[-1])
+    if absent:
+        return 'The package index has no {} for this Python and system: try another with PYTHON=...'.format(absent[-1])
     errors = re.findall(r'(?m)^\s*(?:ERROR|error): (.+)', text) or ['pip gave no reason']
     return 'The install failed: {}.'.format(errors[-1].strip().rstrip('.'))
 
 
 def run_pip(venv, arguments, log):
     "Run `pip install` with `arguments`, quietly; a Problem when it fails."
-    command = [str(venv_python(venv)), '-m', 'pip', 'install', '--no-input', '--disable-pip-version-check', '--progress-bar', 'off']
+    command = [str(venv_python(venv)), '-m', 'pip', 'install', '--no-input', '--disable-pip-version-check',
+               '--progress-bar', 'off']
     # Temporary files beside the environment: a small /tmp is common, and the disk that was checked is this one.
     scratch = venv/'tmp'
     scratch.mkdir(exist_ok=True)
     environment = dict(os.environ, TMPDIR=str(scratch), PIP_REQUIRE_VIRTUALENV='0', PYTHONUNBUFFERED='1')
-    process = subprocess.Popen(command + arguments, cwd=str(venv.parent), env=environment, universal_newlines=True,
-                               stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, errors='replace')
+    process = subprocess.Popen(command + arguments, cwd=str(venv.parent), env=environment,
+                               universal_newlines=True, errors='replace',
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try: failed = show_progress(process, log)
     except BaseException:
         process.kill()
@@ -207,13 +218,15 @@ def setup(root, dev=False, wanted=None, torch=None):
     stamp, wish = read_stamp(venv), fingerprint(root)
     chosen = choose_python(versions, wanted) if wanted else None
     alive = probe([str(venv_python(venv))]) if venv.is_dir() else None
-    # An environment that cannot serve is made anew: stopped halfway, moved, its Python gone, or another one asked for.
+    # An environment that cannot serve is made anew: stopped halfway, moved, its Python gone, or another one wanted.
     # One that this script did not make, and that works, is somebody's own: install into it, never remove it.
     mine = bool(stamp) or (venv/'unfinished').exists()
     useless = ((venv/'unfinished').exists() or not alive or (stamp and stamp.get('root') != str(root))
-               or (chosen and chosen['version'] != alive['version']) or bool(torch and stamp and stamp.get('torch') != torch))
+               or (chosen and chosen['version'] != alive['version'])
+               or bool(torch and stamp and stamp.get('torch') != torch))
     if venv.exists() and not mine and (useless or complaint(alive, versions)):
-        raise Problem('.venv is there, but not a working environment of a supported Python: move it away and run it again.')
+        raise Problem('.venv is there, but not a working environment of a supported Python: '
+                      'move it away and run it again.')
     if not useless and stamp.get('fingerprint') == wish and (stamp['dev'] or not dev): return
     # What an environment has stays: tests' packages, and a CPU-only torch.
     dev, torch = dev or bool(stamp.get('dev')), torch or stamp.get('torch')
@@ -229,7 +242,7 @@ def setup(root, dev=False, wanted=None, torch=None):
     try:
         with open(name, 'w', encoding='utf-8') as log:
             if fresh: venv.mkdir()
-            # Whoever pulls the plug between here and the end gets a new environment next time, not half an old one.
+            # If it is stopped between here and the end, the next run makes a new environment, not half an old one.
             if fresh or mine: (venv/'unfinished').touch()
             if fresh: make_venv(venv, chosen['path'])
             install(root, venv, dev, torch, log)
@@ -251,11 +264,14 @@ def setup(root, dev=False, wanted=None, torch=None):
 def main(argv=None, root=HERE):
     parser = argparse.ArgumentParser(description='Make .venv with mlcourse in it, or do nothing when it is up to date.')
     parser.add_argument('--dev', action='store_true', help='also what the tests need')
-    parser.add_argument('--python', metavar='PYTHON', help='the Python to use instead of the newest supported one found')
-    parser.add_argument('--torch', metavar='cpu', help="'cpu': a CPU-only torch from PyTorch's own index (matters on Linux only)")
+    parser.add_argument('--python', metavar='PYTHON',
+                        help='the Python to use instead of the newest supported one found')
+    parser.add_argument('--torch', metavar='cpu',
+                        help="'cpu': a CPU-only torch from PyTorch's own index (matters on Linux only)")
     args = parser.parse_args(argv)
     try:
-        if args.torch not in (None, '', 'cpu'): raise Problem("TORCH={} is not known: leave it out, or say TORCH=cpu.".format(args.torch))
+        if args.torch not in (None, '', 'cpu'):
+            raise Problem('TORCH={} is not known: leave it out, or say TORCH=cpu.'.format(args.torch))
         setup(Path(root), args.dev, args.python or None, args.torch or None)
     except Problem as error: print(error, file=sys.stderr)
     except KeyboardInterrupt: print('\nStopped. The next run starts the install afresh.', file=sys.stderr)
