@@ -8,21 +8,30 @@ given to the page to the moment its pictures are there (left out where there is 
 process that answers a hundred uploads, each with its pictures, and explains the last of them twenty times. Results are
 kept in app_speed.csv, which nbs/language/10_app.ipynb shows.
 """
-import argparse, gc, os, sys, tempfile, time
+import argparse, gc, io, os, shutil, socket, subprocess, sys, tempfile, time, urllib.request
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import psutil
+import soundfile
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent/'tests'))
-from conftest import CHROMIUM, FLAGS, Server
-from bad_clips import encode
+from mlcourse.cli import write_app
 from mlcourse.language.app import answer_html, flac, LanguageApp, predict_clip, timeline_html
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
 
 HERE = Path(__file__).resolve().parent
+CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
+FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
+         '--disable-component-update', '--disable-sync'] # without a display, and without calls home
+
+
+def wav(samples):
+    "The samples as a WAV file."
+    file = io.BytesIO()
+    soundfile.write(file, samples, SAMPLE_RATE, format='WAV')
+    return file.getvalue()
 
 
 def five_seconds(n):
@@ -30,7 +39,7 @@ def five_seconds(n):
     voices = [np.concatenate([load(p) for p in example_clips().path])]*2
     whole = np.concatenate(voices)
     starts = np.linspace(0, len(whole)-5*SAMPLE_RATE, n).astype(int)
-    return [encode(whole[s:s+5*SAMPLE_RATE], 'wav') for s in starts]
+    return [wav(whole[s:s+5*SAMPLE_RATE]) for s in starts]
 
 
 def python_part(app, files):
@@ -46,17 +55,29 @@ def python_part(app, files):
     return dict(zip(['decode', 'find the language', 'draw the pictures', "all of Python's part"], np.array(rows).T))
 
 
-def whole_way(files, kind='voila'):
+def serve_app(folder):
+    "Voila with the app on loopback, once it answers: (process, address)."
+    with socket.socket() as free: free.bind(('127.0.0.1', 0)); port = free.getsockname()[1]
+    command = [sys.executable, '-m', 'voila', str(write_app('language', folder)), '--no-browser', f'--port={port}']
+    url = f'http://127.0.0.1:{port}/'
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(240):
+        try: urllib.request.urlopen(url, timeout=60).close(); return process, url
+        except OSError: time.sleep(0.25)
+    process.terminate()
+    raise SystemExit('The app does not answer.')
+
+
+def whole_way(files):
     "Seconds from giving a file to the page to the new answer on it."
     from playwright.sync_api import sync_playwright
     with sync_playwright() as playwright, tempfile.TemporaryDirectory() as folder:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=FLAGS)
-        server = Server(kind, Path(folder))
+        server, url = serve_app(folder)
         try:
             page = browser.new_page()
             page.set_default_timeout(120_000)
-            notebook = server.add('from mlcourse.language.app import LanguageApp\nLanguageApp()')
-            page.goto(f'{server.url}voila/render/{notebook.name}')
+            page.goto(url)
             page.wait_for_selector('input[type=file]', state='attached')
             took = []
             for i, data in enumerate(files):
@@ -67,7 +88,7 @@ def whole_way(files, kind='voila'):
                 page.wait_for_selector(f'.mlc-plot[aria-label*="clip-{i}.wav"]', state='attached')
                 took.append(time.perf_counter()-start)
             return np.array(took)
-        finally: server.close(); browser.close()
+        finally: server.terminate(); server.wait(); browser.close()
 
 
 def megabytes():

@@ -153,6 +153,7 @@ def main():
     parser.add_argument('--child', nargs=2, metavar=('FOLDER', 'IMAGE_URL'), help=argparse.SUPPRESS)
     parser.add_argument('--n', type=int, default=1000)
     parser.add_argument('--seed', type=int, default=0)
+    parser.add_argument('--out', type=Path, default=HERE/'collect_speed.csv', help='where the table goes')
     args = parser.parse_args()
     if args.child: run(*args.child, args.n, args.seed); return
     with tempfile.TemporaryDirectory() as scratch:
@@ -163,7 +164,7 @@ def main():
               'fastest': round(rates[2])}
     table = pd.DataFrame(dict(metric=found.keys(), value=found.values()))
     print(table.to_string(index=False))
-    write_csv(table, HERE/'collect_speed.csv')
+    write_csv(table, args.out)
 
 
 if __name__ == '__main__': main()

@@ -210,7 +210,7 @@ def fleurs_clips(
     languages:dict=FLEURS_LANGUAGES, # our code -> its folder in FLEURS
     folder=None, # where to keep it; a folder in the cache when None
     url:str=FLEURS_URL, # where it is
-    sums:dict={}, # known SHA-256 sums, {'en_us/audio/dev.tar.gz': '...'}; others are checked if the server tells them
+    sums:dict=None, # known SHA-256 sums, {'en_us/audio/dev.tar.gz': '...'}; others are checked if the server tells them
 )->pd.DataFrame: # one row a clip; also sentence (the same number in every language), gender and text
     "FLEURS, downloaded once: a transfer that stops goes on where it stopped, and what is there is not fetched again."
     if split not in FLEURS_SPLITS:
@@ -219,7 +219,7 @@ def fleurs_clips(
     print(f'FLEURS by Conneau et al. (2022, arXiv:2205.12446), license {FLEURS_LICENSE}: '
           'https://creativecommons.org/licenses/by/4.0/')
     for language, code in languages.items():
-        if not (folder/code/f'{split}.csv').exists(): _fetch_fleurs(code, split, folder, url, sums)
+        if not (folder/code/f'{split}.csv').exists(): _fetch_fleurs(code, split, folder, url, sums or {})
         tables.append(read_clips(folder/code/f'{split}.csv').assign(language=language))
     return pd.concat(tables, ignore_index=True)
 

@@ -75,7 +75,7 @@ class WindowDataset(Dataset):
         sounds, # the samples of each row, 16 kHz; int16 saves memory
         languages, # list: the index of a language is its label; rows in other languages are out of set
         n_items:int, # windows in an epoch
-        seconds:float=3., seed:int=0, shares:dict={}, augmented:bool=True,
+        seconds:float=3., seed:int=0, shares:dict=None, augmented:bool=True,
         out_of_set_share:float=0.2, # of the windows that hold none of the languages
         teacher_features=None, # shape (n_frames, 64), of all clips; column `first_frame` says where a clip's begin
     ):
@@ -86,7 +86,7 @@ class WindowDataset(Dataset):
         self.speakers = clips['speaker'].to_numpy()
         self.of_speaker = clips.groupby(['language', 'speaker']).indices
         self.of_corpus = clips.groupby(['language', 'corpus']).indices
-        self.shares = {language: corpus_shares(part, shares) for language, part in clips.groupby('language')}
+        self.shares = {language: corpus_shares(part, shares or {}) for language, part in clips.groupby('language')}
         self.others = sorted(set(self.shares)-set(self.languages))
 
     def __len__(self): return self.n_items

@@ -509,8 +509,8 @@ def image_adds(
     for name, (metric, truth, less, more) in questions.items():
         if more not in predictions: continue
         without, having = predictions[less].to_numpy(), predictions[more].to_numpy()
-        adds, low, high = bootstrap_interval(lambda t, a, b: metric(t, a) - metric(t, b), truth, having, without,
-                                             groups=channels, n=draws)
+        adds, low, high = bootstrap_interval(lambda t, a, b, metric=metric: metric(t, a) - metric(t, b),
+                                             truth, having, without, groups=channels, n=draws)
         answers[name] = {'without': metric(truth, without), 'with': metric(truth, having),
                          'adds': adds, 'low': low, 'high': high}
     return pd.DataFrame(answers).T

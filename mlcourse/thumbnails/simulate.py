@@ -85,7 +85,7 @@ def _background(look, rng):
     one, two = look['colours']
     fade = Image.linear_gradient('L').resize(CANVAS)
     image = Image.composite(Image.new('RGB', CANVAS, two), Image.new('RGB', CANVAS, one), fade)
-    draw, (width, height) = ImageDraw.Draw(image), CANVAS
+    draw, height = ImageDraw.Draw(image), CANVAS[1]
     lean = rng.uniform(-80, 80)
     if look['style'] == 'rays':
         for angle in range(0, 360, 30): draw.pieslice((-300, -440, 940, 800), angle + lean, angle + lean + 15, fill=one)
