@@ -2,8 +2,8 @@
 
     python recipes/ledger.py FOLDER
 
-FOLDER holds tables of clips (*.parquet) with the columns clip, speaker, language and duration_s. Prints clips, speakers and
-minutes for each role and language. A source that the ledger does not name is an error that says so: give it a role first.
+FOLDER holds tables of clips (*.parquet) with the columns clip, speaker, language and duration_s. Prints clips, speakers
+and minutes for each role and language. A source that the ledger does not name is an error: give it a role first.
 """
 import argparse, sys
 from pathlib import Path
@@ -21,7 +21,8 @@ def read_tables(folder):
     "The tables of clips in a folder, without their sounds; other tables are left out."
     tables = [path for path in sorted(folder.glob('*.parquet')) if {*COLUMNS} <= {*pq.read_schema(path).names}]
     if not tables: sys.exit(f'{folder} holds no tables of clips (*.parquet).')
-    return pd.concat([pd.read_parquet(path, columns=COLUMNS).assign(table=path.stem) for path in tables], ignore_index=True)
+    rows = [pd.read_parquet(path, columns=COLUMNS).assign(table=path.stem) for path in tables]
+    return pd.concat(rows, ignore_index=True)
 
 
 def summary(clips):

@@ -1,4 +1,4 @@
-"""recipes/ledger.csv gives every source, and every speaker that is an exception, one role. Needs the ledger itself only."""
+"""recipes/ledger.csv gives every source, and every speaker that is an exception, one role. Needs only the ledger."""
 import json, re
 from importlib.resources import files
 from pathlib import Path
