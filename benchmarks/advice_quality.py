@@ -41,7 +41,7 @@ from mlcourse.thumbnails import advice, edits, properties
 from mlcourse.thumbnails.advice import advise, apply_fix, MIN_SEVERITY, RULES, severities
 from mlcourse.thumbnails.images import load_image
 from mlcourse.thumbnails.properties import measure, PROPERTIES, without_site_padding
-from mlcourse.thumbnails.simulate import channel_look, draw_thumbnail
+from mlcourse.thumbnails.simulate import channel_design, draw_thumbnail
 
 HERE = Path(__file__).parent
 TRENDING = 'aryan-jadon/Dataset-ML-Spring-2022' # the value of `source` of the trending part
@@ -177,7 +177,7 @@ def clean_drawing(seed, number):
     face = rng.uniform(0.35, 0.85) if rng.random() < 0.7 else 0
     wanted = dict(brightness=rng.uniform(100, 150), contrast=rng.uniform(45, 60), colourfulness=rng.uniform(25, 50),
                   face_height=face, words=0, clutter=rng.integers(0, 7))
-    return draw_thumbnail(wanted, channel_look(number, seed), some_words(rng, 1, 4), [seed, number])[0]
+    return draw_thumbnail(wanted, channel_design(number, seed), some_words(rng, 1, 4), [seed, number])[0]
 
 
 def odd(video_id): return int(hashlib.sha1(str(video_id).encode()).hexdigest(), 16) % 2 == 1

@@ -19,7 +19,7 @@ from torch.utils.data import DataLoader
 from mlcourse.core import atomic_path, load_weights, set_seed, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, format_interval
 from mlcourse.language.audio import load, SAMPLE_RATE
-from mlcourse.language.clips import read_ledger, roles, synthetic_clips
+from mlcourse.language.clips import read_ledger, trainable
 from mlcourse.language.model import CRNNEncoder, LanguageNet, PretrainedEncoder
 from mlcourse.language.spectrogram import log_mel
 from mlcourse.language.training import fit_heads, fit_network, WindowDataset
@@ -36,14 +36,6 @@ STEPS = {'CNN': ('convolutional', False, False, False), 'CRNN': ('recurrent', Fa
          '+ distillation': ('recurrent', True, True, True), 'pretrained encoder': ('pretrained', True, True, True)}
 
 
-def trainable(clips):
-    "Which clips shipped weights may learn from: by licence, by the ledger, and without the sentences of data/clips."
-    kept = tuple(synthetic_clips()['text'])
-    text = clips['text'].fillna('') if 'text' in clips else pd.Series('', index=clips.index)
-    may_train = roles(clips, read_ledger(HERE.parent/'recipes'/'ledger.csv')) == 'train'
-    return clips['may_ship'] & may_train & ~text.map(lambda said: any(sentence in said for sentence in kept))
-
-
 def read_training(folder):
     "The trainable clips, their sounds, and the teacher's features."
     tables = sorted(folder.glob('train_*.parquet'))
@@ -51,7 +43,7 @@ def read_training(folder):
     teacher = np.load(folder/'teacher.npz')
     if list(clips['clip']) != list(teacher['clip']):
         raise SystemExit('teacher.npz is about other tables; run recipes/teacher.py again.')
-    clips = clips.assign(first_frame=teacher['first_frame'])[trainable(clips)]
+    clips = clips.assign(first_frame=teacher['first_frame'])[trainable(clips, read_ledger(HERE.parent/'recipes'/'ledger.csv'))]
     sounds = [(load(audio)*32767).astype(np.int16) for audio in clips['audio']]
     return clips.drop(columns='audio'), sounds, teacher['teacher_features']
 

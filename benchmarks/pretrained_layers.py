@@ -21,7 +21,7 @@ from sklearn.preprocessing import StandardScaler
 from mlcourse.core import load_weights, set_seed, write_csv
 from mlcourse.evaluation import auc, bootstrap_interval, format_interval
 from mlcourse.language.audio import load, SAMPLE_RATE
-from mlcourse.language.clips import read_ledger, roles, synthetic_clips
+from mlcourse.language.clips import read_ledger, trainable
 from mlcourse.language.model import PretrainedEncoder
 from mlcourse.language.spectrogram import log_mel
 from mlcourse.language.training import WindowDataset
@@ -30,19 +30,11 @@ HERE = Path(__file__).resolve().parent
 FF_WIDTHS, WINDOWS, SECONDS = (2048, 512), 1600, (1, 3)
 
 
-def trainable(clips):
-    "Which clips shipped weights may learn from: by licence, by the ledger, and without the sentences of data/clips."
-    kept = tuple(synthetic_clips()['text'])
-    text = clips['text'].fillna('') if 'text' in clips else pd.Series('', index=clips.index)
-    may_train = roles(clips, read_ledger(HERE.parent/'recipes'/'ledger.csv')) == 'train'
-    return clips['may_ship'] & may_train & ~text.map(lambda said: any(sentence in said for sentence in kept))
-
-
 def read_training(folder):
     "Some of the trainable clips, and their sounds."
     tables = sorted(folder.glob('train_*.parquet'))
     clips = pd.concat([pd.read_parquet(table) for table in tables], ignore_index=True)
-    clips = clips[trainable(clips)].sample(4000, random_state=0)
+    clips = clips[trainable(clips, read_ledger(HERE.parent/'recipes'/'ledger.csv'))].sample(4000, random_state=0)
     return clips.drop(columns='audio'), [load(audio) for audio in clips['audio']]
 
 

@@ -19,20 +19,12 @@ import yaml
 
 from mlcourse.core import load_weights, quantise, save_weights, set_seed
 from mlcourse.language.audio import load
-from mlcourse.language.clips import read_ledger, roles, synthetic_clips
+from mlcourse.language.clips import read_ledger, roles, trainable
 from mlcourse.language.detector import shipped_weights
 from mlcourse.language.model import LanguageNet, PretrainedEncoder
 from mlcourse.language.training import fit_heads, fit_network, interpolate_weights, WindowDataset
 
 HERE = Path(__file__).resolve().parent
-
-
-def trainable(clips):
-    "Which clips shipped weights may learn from: by licence, by the ledger, and without the sentences of data/clips."
-    kept = tuple(synthetic_clips()['text'])
-    text = clips['text'].fillna('') if 'text' in clips else pd.Series('', index=clips.index)
-    may_train = roles(clips, read_ledger(HERE/'ledger.csv')) == 'train'
-    return clips['may_ship'] & may_train & ~text.map(lambda said: any(sentence in said for sentence in kept))
 
 
 def read_training(folder):
@@ -42,7 +34,7 @@ def read_training(folder):
     if list(clips['clip']) != list(teacher['clip']):
         raise SystemExit('teacher.npz is about other tables; run recipes/teacher.py again.')
     out = held_out(clips)
-    clips = clips.assign(first_frame=teacher['first_frame'])[trainable(clips)]
+    clips = clips.assign(first_frame=teacher['first_frame'])[trainable(clips, read_ledger(HERE/'ledger.csv'))]
     sounds = [(load(audio)*32767).astype(np.int16) for audio in clips['audio']]
     return clips.drop(columns='audio'), sounds, teacher['teacher_features'], out
 

@@ -21,13 +21,8 @@ def read_tables(folder):
     "The tables of clips in a folder, without their sounds; other tables are left out."
     tables = [path for path in sorted(folder.glob('*.parquet')) if {*COLUMNS} <= {*pq.read_schema(path).names}]
     if not tables: sys.exit(f'{folder} holds no tables of clips (*.parquet).')
-<<<<<<< HEAD
-    parts = [pd.read_parquet(path, columns=COLUMNS).assign(table=path.stem) for path in tables]
-    return pd.concat(parts, ignore_index=True)
-=======
     rows = [pd.read_parquet(path, columns=COLUMNS).assign(table=path.stem) for path in tables]
     return pd.concat(rows, ignore_index=True)
->>>>>>> recipes
 
 
 def summary(clips):

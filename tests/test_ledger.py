@@ -1,8 +1,4 @@
-<<<<<<< HEAD
-"""recipes/ledger.csv gives every source, and every speaker that is an exception, one role."""
-=======
 """recipes/ledger.csv gives every source, and every speaker that is an exception, one role. Needs only the ledger."""
->>>>>>> recipes
 import json, re
 from importlib.resources import files
 from pathlib import Path

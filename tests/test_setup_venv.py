@@ -52,9 +52,9 @@ def says(version, has_venv=True, bits=64):
 def fails(script, project, capsys, *arguments):
     "Run main, which must fail; the one line it prints about that."
     assert script.main(list(arguments), root=project) == 1
-    said = capsys.readouterr().err.strip()
-    assert said and '\n' not in said and 'Traceback' not in said
-    return said
+    output = capsys.readouterr().err.strip()
+    assert output and '\n' not in output and 'Traceback' not in output
+    return output
 
 
 def test_python_too_old(script, project, only, capsys):
@@ -97,8 +97,8 @@ def test_no_venv_module(script, project, only, tmp_path, capsys):
     blocked.mkdir()
     (blocked/'ensurepip.py').write_text('raise ImportError("taken out")')
     only(python3=f'PYTHONPATH={blocked} exec {sys.executable} "$@"')
-    said = fails(script, project, capsys)
-    assert 'has no venv module' in said and f'apt install python3.{sys.version_info[1]}-venv' in said
+    output = fails(script, project, capsys)
+    assert 'has no venv module' in output and f'apt install python3.{sys.version_info[1]}-venv' in output
 
 
 def test_unknown_torch(script, project, capsys):
@@ -125,10 +125,10 @@ def test_no_disk(script, project, monkeypatch, capsys):
     usage = namedtuple('usage', 'total used free')
     monkeypatch.setattr(script.shutil, 'disk_usage', lambda _: usage(50e9, 49e9, 1e9))
     monkeypatch.setattr(script.sys, 'platform', 'linux')
-    said = fails(script, project, capsys, '--python', sys.executable)
-    assert 'needs' in said and '1.0 GB' in said and 'TORCH=cpu' in said
-    said = fails(script, project, capsys, '--python', sys.executable, '--torch', 'cpu')
-    assert f'needs {script.DISK_GB["cpu"][1]} GB' in said and 'TORCH=cpu' not in said
+    output = fails(script, project, capsys, '--python', sys.executable)
+    assert 'needs' in output and '1.0 GB' in output and 'TORCH=cpu' in output
+    output = fails(script, project, capsys, '--python', sys.executable, '--torch', 'cpu')
+    assert f'needs {script.DISK_GB["cpu"][1]} GB' in output and 'TORCH=cpu' not in output
     assert not (project/'.venv').exists()
 
 
@@ -144,9 +144,9 @@ def test_no_network(script, project, roomy, monkeypatch, capsys):
     monkeypatch.setenv('PIP_CONFIG_FILE', os.devnull)
     monkeypatch.setenv('PIP_INDEX_URL', 'http://127.0.0.1:9/simple')
     monkeypatch.setenv('PIP_RETRIES', '0')
-    said = fails(script, project, capsys, '--python', sys.executable)
-    assert said.startswith('The package index cannot be reached: look at the network')
-    assert Path(said.rsplit(' ', 1)[1].rstrip(')')).is_file()
+    output = fails(script, project, capsys, '--python', sys.executable)
+    assert output.startswith('The package index cannot be reached: look at the network')
+    assert Path(output.rsplit(' ', 1)[1].rstrip(')')).is_file()
     assert not (project/'.venv').exists()
 
 
@@ -223,7 +223,7 @@ def test_somebody_elses_environment_is_never_removed(script, project, pip, capsy
     assert script.main([], root=project) == 0 and (project/'.venv/precious').exists()
 
 
-@pytest.mark.parametrize('said, told', [
+@pytest.mark.parametrize('output, told', [
     ('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device', 'The disk is full'),
     ("WARNING: Retrying ... NewConnectionError('x: Failed to establish a new connection')\n"
      'ERROR: No matching distribution found for setuptools>=77', 'cannot be reached'),
@@ -231,7 +231,7 @@ def test_somebody_elses_environment_is_never_removed(script, project, pip, capsy
     ('ERROR: Cannot install a and b because these package versions have conflicting dependencies.',
      'conflicting dependencies.'),
     ('', 'pip gave no reason.')])
-def test_explain(script, said, told): assert told in script.explain(said.splitlines(True))
+def test_explain(script, output, told): assert told in script.explain(output.splitlines(True))
 
 
 def test_activity(script):
@@ -247,8 +247,8 @@ make = pytest.mark.skipif(not shutil.which('make'), reason='needs make')
 
 @make
 def test_make_alone_prints_help():
-    said = subprocess.run(['make'], cwd=ROOT, capture_output=True, text=True).stdout
-    assert all(f'make {target} ' in said for target in ('demo', 'lab', 'test', 'notebooks', 'dev'))
+    output = subprocess.run(['make'], cwd=ROOT, capture_output=True, text=True).stdout
+    assert all(f'make {target} ' in output for target in ('demo', 'lab', 'test', 'notebooks', 'dev'))
 
 
 @make

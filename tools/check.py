@@ -47,12 +47,12 @@ def run(command, folder, timeout=600, **environment):
     process = subprocess.Popen(command, cwd=folder, env={**ENVIRONMENT, 'PYTHONPATH': str(folder), **environment},
                                text=True, errors='replace', start_new_session=True,
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try: said = process.communicate(timeout=timeout)[0]
+    try: output = process.communicate(timeout=timeout)[0]
     except subprocess.TimeoutExpired:
         if hasattr(os, 'killpg'): os.killpg(process.pid, signal.SIGKILL)
         else: process.kill()
         return False, process.communicate()[0] + f'\nstopped after {timeout} s'
-    return process.returncode == 0, said
+    return process.returncode == 0, output
 
 
 def tool(name, *arguments): return [str(Path(sys.executable).parent/name), *arguments]
@@ -73,17 +73,17 @@ def check_clean(scratch):
         (scratch/name).parent.mkdir(parents=True, exist_ok=True)
         if name.endswith(('.ipynb', '.ini')): (scratch/name).write_bytes(git('show', f'HEAD:{name}'))
     before = contents(scratch, '*.ipynb')
-    ok, said = run(tool('nbdev_clean'), scratch)
+    ok, output = run(tool('nbdev_clean'), scratch)
     dirty = changed(before, contents(scratch, '*.ipynb'))
-    if not ok: return 'failed', said
+    if not ok: return 'failed', output
     return ('failed', 'run nbdev_clean and commit again: ' + ', '.join(dirty)) if dirty else ('ok', '')
 
 
 def check_export(tree):
     "mlcourse/ is what the notebooks' export gives, with no module left over from a notebook that is gone."
     before = contents(tree/'mlcourse', '*.py')
-    ok, said = run(tool('nbdev_export'), tree)
-    if not ok: return 'failed', said
+    ok, output = run(tool('nbdev_export'), tree)
+    if not ok: return 'failed', output
     after = contents(tree/'mlcourse', '*.py')
     stale = [name for name, code in after.items() for source in re.findall(rb'File to edit: (\S+\.ipynb)', code)
              if not (tree/'mlcourse'/name).parent.joinpath(source.decode()).exists()]
@@ -107,8 +107,8 @@ def check_readme():
 def check_lint(tree):
     "ruff finds nothing, by the rules in pyproject.toml."
     folders = 'mlcourse', 'nbs', *rules.SCRIPTS
-    ok, said = run(tool('ruff', 'check', '--no-cache', '--output-format=concise', *folders), tree)
-    return ('ok', '') if ok else ('failed', said)
+    ok, output = run(tool('ruff', 'check', '--no-cache', '--output-format=concise', *folders), tree)
+    return ('ok', '') if ok else ('failed', output)
 
 
 def check_rules(find, root):
@@ -151,11 +151,11 @@ def check_notebooks(tell, tree, paths, flags=''):
     "Notebooks, two at once."
     def timed(path):
         started = time.time()
-        ok, said = check_notebook(path, tree, flags)
-        return path.relative_to(tree), ok, said, time.time() - started
+        ok, output = check_notebook(path, tree, flags)
+        return path.relative_to(tree), ok, output, time.time() - started
     with ThreadPoolExecutor(2) as pool:
-        for path, ok, said, seconds in pool.map(timed, paths):
-            tell(f'{path}  {seconds:.0f} s', 'ok' if ok else 'failed', '' if ok else said)
+        for path, ok, output, seconds in pool.map(timed, paths):
+            tell(f'{path}  {seconds:.0f} s', 'ok' if ok else 'failed', '' if ok else output)
 
 
 def main(argv=None):
@@ -165,10 +165,10 @@ def main(argv=None):
     args = parser.parse_args(argv)
     counts = dict(ok=0, failed=0, skipped=0)
 
-    def tell(what, outcome, said=''):
+    def tell(what, outcome, output=''):
         counts[outcome] += 1
         print(f'{outcome:8}{what}', flush=True)
-        if said: print('        ' + '\n        '.join(said.strip().splitlines()[-40:]), flush=True)
+        if output: print('        ' + '\n        '.join(output.strip().splitlines()[-40:]), flush=True)
 
     with tempfile.TemporaryDirectory(prefix='mlcourse-check-') as scratch:
         scratch = Path(scratch).resolve()

@@ -69,8 +69,8 @@ def notebook_findings(root=ROOT):
         hidden = {line.strip() for cell in nb.cells if 'hide' in directives(cell) for line in cell.source.splitlines()}
         for cell in nb.cells:
             code = cell.cell_type == 'code'
-            said = code_findings(cell, course) if code else markdown_findings(cell.source, hidden, course)
-            findings += [f'{name}, cell {cell.id}: {text}' for text in said]
+            found = code_findings(cell, course) if code else markdown_findings(cell.source, hidden, course)
+            findings += [f'{name}, cell {cell.id}: {text}' for text in found]
     return findings
 
 

@@ -6,8 +6,8 @@
 __all__ = ['COLUMNS', 'MIN_BYTES', 'FLEURS_URL', 'FLEURS_LICENSE', 'FLEURS_LANGUAGES', 'FLEURS_SPLITS', 'ROLES', 'MIN_SIMILARITY',
            'MIN_CORRELATION', 'UnreadableTable', 'read_clips', 'example_clips', 'synthetic_clips', 'clip_seconds',
            'UnusableFolder', 'folder_clips', 'read_fleurs_table', 'UnusableArchive', 'unpack', 'fleurs_clips', 'source',
-           'window_starts', 'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'fingerprint',
-           'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
+           'window_starts', 'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'trainable',
+           'fingerprint', 'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
 
 # %% ../../nbs/language/04_clips.ipynb #821a3bc0
 import csv, hashlib, os, shutil, tarfile, warnings, zlib
@@ -309,6 +309,17 @@ def roles(
         missing = source[role.isna()].iloc[0]
         raise UnreadableTable(f"The ledger says nothing of the source {missing!r}; give it a role first.")
     return role
+
+# %% ../../nbs/language/04_clips.ipynb #57c4a306
+def trainable(
+    clips:pd.DataFrame, # as for `roles`, with `may_ship` (bool) and perhaps `text`
+    ledger:pd.DataFrame, # from `read_ledger`
+)->pd.Series: # of bool, one for each clip
+    "Which clips shipped weights may learn from: by licence, by role, and without the sentences of data/clips."
+    kept = tuple(synthetic_clips()['text'])
+    text = clips['text'].fillna('') if 'text' in clips else pd.Series('', index=clips.index)
+    heard = text.map(lambda spoken: any(sentence in spoken for sentence in kept))
+    return clips['may_ship'] & (roles(clips, ledger) == 'train') & ~heard
 
 # %% ../../nbs/language/04_clips.ipynb #b1fcd65d
 def fingerprint(

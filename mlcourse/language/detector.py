@@ -51,7 +51,7 @@ def window_logits(
     net, # a `LanguageNet`
     spectrogram, # shape (64, n_frames), from `log_mel`
     seconds:float=3., # length of a window
-)->tuple: # (middles in seconds, language logits (n_windows, n_languages), speech logits (n_windows,))
+)->tuple: # (centres in seconds, language logits (n_windows, n_languages), speech logits (n_windows,))
     "The logits of evenly spaced windows that overlap by a third or more."
     size, n = round(seconds*100), spectrogram.shape[1]
     starts = np.linspace(0, max(n-size, 0), 1+int(np.ceil(max(n-size, 0)/(size*2/3)))).round().astype(int)
@@ -72,7 +72,7 @@ def average_windows(
 
 # %% ../../nbs/language/09_detector.ipynb #4f7beaea
 def to_segments(
-    middles, # shape (n_windows,): seconds
+    centres, # shape (n_windows,): seconds
     probabilities, # shape (n_windows, n_languages)
     confidence, # shape (n_windows,)
     start:float, end:float, # of the speech, seconds
@@ -81,8 +81,8 @@ def to_segments(
     "Stretches of one answer each, to a twentieth of a second."
     edges = np.linspace(start, end, max(int((end-start)*20), 1)+1)
     time = (edges[1:]+edges[:-1])/2
-    likeliest = np.argmax([np.interp(time, middles, np.log(p+1e-9)) for p in probabilities.T], axis=0)
-    confidence = np.interp(time, middles, confidence)
+    likeliest = np.argmax([np.interp(time, centres, np.log(p+1e-9)) for p in probabilities.T], axis=0)
+    confidence = np.interp(time, centres, confidence)
     likeliest[confidence < threshold] = len(languages)
     first = np.flatnonzero(np.diff(likeliest, prepend=-1)) # where a stretch begins
     names = [[*languages, 'unsure'][i] for i in likeliest[first]]
@@ -132,14 +132,14 @@ def score_windows(self:LanguageDetector,
     "The network's numbers for each window of the speech in `samples`."
     first, last, sound_s = trim_silence(samples)
     start = first/SAMPLE_RATE
-    if sound_s < MIN_SOUND_S: return dict(start_s=start, end_s=last/SAMPLE_RATE, sound_s=sound_s, middles=np.zeros(0))
+    if sound_s < MIN_SOUND_S: return dict(start_s=start, end_s=last/SAMPLE_RATE, sound_s=sound_s, centres=np.zeros(0))
     spectrogram = log_mel(samples[first:last])
     if spectrogram.shape[1] > self.window_s*100:
         spoken = np.flatnonzero(speech_mask(spectrogram))
         spectrogram, start, sound_s = spectrogram[:, spoken[0]:spoken[-1]+1], start+spoken[0]/100, len(spoken)/100
-    middles, logits, speech = window_logits(self.net, spectrogram, self.window_s)
+    centres, logits, speech = window_logits(self.net, spectrogram, self.window_s)
     end = min(start+spectrogram.shape[1]/100, len(samples)/SAMPLE_RATE)
-    return dict(start_s=start, end_s=end, sound_s=sound_s, middles=start+middles, logits=logits, speech=speech)
+    return dict(start_s=start, end_s=end, sound_s=sound_s, centres=start+centres, logits=logits, speech=speech)
 
 # %% ../../nbs/language/09_detector.ipynb #63e4b247
 LENGTHS = (1, 3, 10) # seconds
@@ -150,7 +150,7 @@ def score_clip(self:LanguageDetector,
 )->dict: # one logit for each language, speech, sound_s; None where there is too little sound
     "The network's numbers for a clip."
     scores = self.score_windows(samples)
-    if not len(scores['middles']): return None
+    if not len(scores['centres']): return None
     logits, speech = average_windows(scores['logits'], scores['speech'])
     return dict(zip(self.languages, logits.tolist())) | {'speech': float(speech), 'sound_s': scores['sound_s']}
 
@@ -208,15 +208,15 @@ def predict(self:LanguageDetector,
     "The language of one clip; a clip that cannot be read is an `UnreadableClip`."
     samples = load(source, max_seconds=MAX_SECONDS+1)
     scores = self.score_windows(samples[:MAX_SECONDS*SAMPLE_RATE])
-    warnings, middles = clip_warnings(samples, scores['sound_s']), scores['middles']
-    if not len(middles):
+    warnings, centres = clip_warnings(samples, scores['sound_s']), scores['centres']
+    if not len(centres):
         segments = pd.DataFrame(columns=['start_s', 'end_s', 'language', 'confidence'])
         return Answer('unsure', dict.fromkeys(self.languages, 1/len(self.languages)), 0., segments, warnings)
     logits, speech = average_windows(scores['logits'], scores['speech']) # the clip is classified like one more window
-    seconds = [*np.full(len(middles), min(scores['sound_s'], self.window_s)), scores['sound_s']]
+    seconds = [*np.full(len(centres), min(scores['sound_s'], self.window_s)), scores['sound_s']]
     logits, speech = np.vstack([scores['logits'], logits]), np.append(scores['speech'], speech)
     probabilities, confidence = apply_calibration(self.card.get('calibration'), logits, speech, seconds)
-    segments = to_segments(middles, probabilities[:-1], confidence[:-1], scores['start_s'], scores['end_s'],
+    segments = to_segments(centres, probabilities[:-1], confidence[:-1], scores['start_s'], scores['end_s'],
                            self.languages, threshold_at(self.card, seconds[0]))
     if len(set(segments.language)-{'unsure'}) > 1: warnings.append('more than one language; see the segments')
     sure = confidence[-1] >= threshold_at(self.card, seconds[-1])
@@ -300,7 +300,7 @@ def plot_evidence(
     "Shade the spectrogram by the language each stretch spoke for, and draw how strongly."
     from matplotlib.colors import to_rgb
     seconds = spectrogram.shape[1]*HOP_LENGTH/SAMPLE_RATE
-    time = np.minimum((np.arange(len(evidence))*5+10)*HOP_LENGTH/SAMPLE_RATE, seconds) # middles of what was occluded
+    time = np.minimum((np.arange(len(evidence))*5+10)*HOP_LENGTH/SAMPLE_RATE, seconds) # centres of what was occluded
     fine = np.linspace(0, seconds, 400)
     smooth = np.stack([np.interp(fine, time, values) for values in evidence.T])
     best, strength = smooth.argmax(axis=0), np.clip(smooth.max(axis=0)/(evidence.max()+1e-9), 0, 1)
@@ -322,7 +322,7 @@ def explain(self:LanguageDetector,
     samples = load(source, max_seconds=MAX_SECONDS)
     answer, scores = self.predict((samples, SAMPLE_RATE)), self.score_windows(samples)
     first, last = int(scores['start_s']*SAMPLE_RATE), int(scores['end_s']*SAMPLE_RATE)
-    samples = (samples[first:last] if len(scores['middles']) else samples)[:10*SAMPLE_RATE]
+    samples = (samples[first:last] if len(scores['centres']) else samples)[:10*SAMPLE_RATE]
     spectrogram = log_mel(samples)
     evidence = occlude(self.net, spectrogram)
     evidence -= evidence.mean(axis=1, keepdims=True) # what all languages owe to a stretch says nothing

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['QUALITIES', 'WHOLE', 'SIZE', 'CANVAS', 'STYLES', 'SKIN', 'HAIR', 'AGES', 'MEAN_LOG_VIEWS', 'WORDS', 'NAMES',
-           'LETTERS', 'OBSERVED', 'quality', 'image_effect', 'channel_look', 'measure', 'draw_thumbnail',
+           'LETTERS', 'OBSERVED', 'quality', 'image_effect', 'channel_design', 'measure', 'draw_thumbnail',
            'stratified_normal', 'age_effect', 'ImpossibleSimulation', 'simulate_table', 'simulate_videos', 'oracle_auc',
            'upper_bound_auc', 'power']
 
@@ -67,7 +67,7 @@ def _colour(hue, saturation, value):
     "An RGB colour, each part 0 to 255, from hue, saturation and value, each 0 to 1."
     return tuple(int(255 * part) for part in colorsys.hsv_to_rgb(hue % 1, saturation, value))
 
-def channel_look(
+def channel_design(
     number:int, # which channel, from 0
     seed:int=0, # another seed, another simulation
 )->dict:
@@ -80,18 +80,18 @@ def channel_look(
                 text=['white', '#ffe94a', '#9cf6ff'][rng.integers(3)])
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #5b8f116b
-def _background(look, rng):
+def _background(design, rng):
     "A canvas in the style and colours of a channel."
-    one, two = look['colours']
+    one, two = design['colours']
     fade = Image.linear_gradient('L').resize(CANVAS)
     image = Image.composite(Image.new('RGB', CANVAS, two), Image.new('RGB', CANVAS, one), fade)
     draw, height = ImageDraw.Draw(image), CANVAS[1]
     lean = rng.uniform(-80, 80)
-    if look['style'] == 'rays':
+    if design['style'] == 'rays':
         for angle in range(0, 360, 30): draw.pieslice((-300, -440, 940, 800), angle + lean, angle + lean + 15, fill=one)
-    elif look['style'] == 'split':
+    elif design['style'] == 'split':
         draw.polygon([(0, 0), (320 + lean, 0), (320 - lean, height), (0, height)], fill=two)
-    elif look['style'] == 'hills':
+    elif design['style'] == 'hills':
         draw.ellipse((440 + lean, 30, 520 + lean, 110), fill='#fff3c4')
         for x, top in (0, 250), (260, 210), (480, 270):
             draw.ellipse((x - 240 + lean, top, x + 320 + lean, 700), fill=two, outline=one)
@@ -108,18 +108,18 @@ def _scatter(image, count, rng):
         shape(box, fill=_colour(rng.uniform(), 0.8, rng.uniform(0.4, 1)), width=4)
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #89644acd
-def _face(image, height, look, rng):
+def _face(image, height, design, rng):
     "Draw a face `height` canvas pixels tall on the channel's side, and the shoulders under it."
-    draw, x = ImageDraw.Draw(image), CANVAS[0] * (0.5 + 0.23 * look['side']) + rng.uniform(-15, 15)
+    draw, x = ImageDraw.Draw(image), CANVAS[0] * (0.5 + 0.23 * design['side']) + rng.uniform(-15, 15)
     top = max(10, CANVAS[1] - 1.35 * height)
     def oval(left, up, right, down, **how): # places inside the face: -1 to 1 across, 0 to 1 down
         draw.ellipse((x + left * height * 0.38, top + up * height, x + right * height * 0.38, top + down * height),
                      **how)
-    oval(-1.7, 1.0, 1.7, 2.2, fill=_colour(look['hue'] + 0.5, 0.6, 0.6))
-    oval(-1.1, -0.08, 1.1, 0.75, fill=look['hair'])
-    oval(-1, 0, 1, 1, fill=look['skin'])
+    oval(-1.7, 1.0, 1.7, 2.2, fill=_colour(design['hue'] + 0.5, 0.6, 0.6))
+    oval(-1.1, -0.08, 1.1, 0.75, fill=design['hair'])
+    oval(-1, 0, 1, 1, fill=design['skin'])
     draw.chord((x - height * 0.38, top - height * 0.02, x + height * 0.38, top + 0.6 * height), 190, 350,
-               fill=look['hair'])
+               fill=design['hair'])
     for eye in -0.42, 0.42:
         oval(eye - 0.2, 0.38, eye + 0.2, 0.5, fill='white')
         oval(eye - 0.09, 0.4, eye + 0.09, 0.49, fill='black')
@@ -129,15 +129,15 @@ def _face(image, height, look, rng):
 @lru_cache
 def _font(size): return ImageFont.load_default(size)
 
-def _text(image, words, look, wide):
+def _text(image, words, design, wide):
     "Draw the words beside the face, or across the picture when `wide`; gives the height of a line in canvas pixels."
     if not words: return 0
     lines = [' '.join(words[i:i+2]) for i in range(0, len(words), 2)]
-    left, width = (40, 560) if wide else (330, 290) if look['side'] < 0 else (20, 290)
+    left, width = (40, 560) if wide else (330, 290) if design['side'] < 0 else (20, 290)
     longest = max(_font(100).getlength(line) for line in lines) / 100
     size = int(min(width / longest, 300 / (1.15 * len(lines)), 120))
     for i, line in enumerate(lines):
-        ImageDraw.Draw(image).text((left, 30 + 1.15 * size * i), line, fill=look['text'], font=_font(size),
+        ImageDraw.Draw(image).text((left, 30 + 1.15 * size * i), line, fill=design['text'], font=_font(size),
                                    stroke_width=size // 14, stroke_fill='black')
     return size
 
@@ -164,16 +164,16 @@ def _adjust_tone(image, wanted):
 # %% ../../nbs/thumbnails/05_simulate.ipynb #4e148a25
 def draw_thumbnail(
     qualities, # dict or row with the six `QUALITIES`
-    look:dict, # from `channel_look`
+    design:dict, # from `channel_design`
     words=(),  # the words to draw
     seed=0,    # int or list of ints: where the small things land
 ):             # (PIL RGB image of `SIZE`, height of a line of text in its pixels)
     "Draw one thumbnail with the qualities that were ordered."
     rng = np.random.default_rng(seed)
-    image = _background(look, rng)
+    image = _background(design, rng)
     _scatter(image, int(qualities['clutter']), rng)
-    if qualities['face_height'] > 0: _face(image, qualities['face_height'] * CANVAS[1], look, rng)
-    height = _text(image, list(words), look, wide=qualities['face_height'] == 0)
+    if qualities['face_height'] > 0: _face(image, qualities['face_height'] * CANVAS[1], design, rng)
+    height = _text(image, list(words), design, wide=qualities['face_height'] == 0)
     return _adjust_tone(image.resize(SIZE, Image.Resampling.BOX), qualities), height * SIZE[1] / CANVAS[1]
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #838a91cc
@@ -280,10 +280,10 @@ def simulate_table(
     return pd.concat([table, truth.add_prefix('true_')], axis=1)
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #2b5fad1a
-def _draw(row, look, seed, path):
+def _draw(row, design, seed, path):
     "Draw the thumbnail of one row and write it to `path`; gives the height of its text in pixels."
     qualities = {name: getattr(row, f'true_{name}') for name in QUALITIES}
-    image, text_height = draw_thumbnail(qualities, look, row.true_text.split(), [seed, 2, row.Index])
+    image, text_height = draw_thumbnail(qualities, design, row.true_text.split(), [seed, 2, row.Index])
     with atomic_path(path) as temporary: image.save(temporary, quality=90)
     return text_height
 
@@ -299,8 +299,8 @@ def simulate_videos(
     "A simulation with its thumbnails: draws them, and writes them and the table into `folder`."
     table, folder = simulate_table(n_videos, image_r2, age_confounding, n_channels, seed, **kwargs), Path(folder)
     numbers, _ = pd.factorize(table.channel_id)
-    looks = [channel_look(number, seed) for number in range(numbers.max() + 1)]
-    table['true_text_height_px'] = [_draw(row, looks[number], seed, folder / row.image)
+    designs = [channel_design(number, seed) for number in range(numbers.max() + 1)]
+    table['true_text_height_px'] = [_draw(row, designs[number], seed, folder / row.image)
                                     for number, row in zip(numbers, table.itertuples())]
     table.attrs['folder'] = str(folder)
     write_csv(table, folder / 'videos.csv')
