@@ -43,7 +43,8 @@ def read_training(folder):
     teacher = np.load(folder/'teacher.npz')
     if list(clips['clip']) != list(teacher['clip']):
         raise SystemExit('teacher.npz is about other tables; run recipes/teacher.py again.')
-    clips = clips.assign(first_frame=teacher['first_frame'])[trainable(clips, read_ledger(HERE.parent/'recipes'/'ledger.csv'))]
+    may_train = trainable(clips, read_ledger(HERE.parent/'recipes'/'ledger.csv'))
+    clips = clips.assign(first_frame=teacher['first_frame'])[may_train]
     sounds = [(load(audio)*32767).astype(np.int16) for audio in clips['audio']]
     return clips.drop(columns='audio'), sounds, teacher['teacher_features']
 
