@@ -54,7 +54,8 @@ def as_meant(
     "Put channels last, and give 16-bit samples of a wider type the scale of 16 bits."
     if samples.ndim == 2 and samples.shape[0] <= 8 and samples.shape[0] < samples.shape[1]: samples = samples.T
     if samples.dtype.kind == 'i' and samples.dtype.itemsize > 2 and samples.size:
-        fits = [t for t in (np.int16, np.int32) if np.iinfo(t).min <= samples.min() and samples.max() <= np.iinfo(t).max]
+        low, high = samples.min(), samples.max()
+        fits = [t for t in (np.int16, np.int32) if np.iinfo(t).min <= low and high <= np.iinfo(t).max]
         return samples.astype(fits[0]) if fits else samples
     if samples.dtype.kind != 'f': return samples
     finite = samples[np.isfinite(samples)]
