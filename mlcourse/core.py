@@ -7,12 +7,13 @@ __all__ = ['LARGE', 'cache_folder', 'open_binary', 'atomic_path', 'write_csv', '
            'save_weights', 'load_weights', 'quantise', 'dequantise', 'set_seed']
 
 # %% ../nbs/library/01_core.ipynb #1d08bcfc
-import hashlib, io, json, os, random, re, sys, tempfile
+import hashlib, io, json, os, random, re, sys
 from contextlib import contextmanager
 from http.client import HTTPException
 from pathlib import Path
 from urllib.parse import urlparse
 from urllib.request import build_opener, HTTPRedirectHandler, Request
+from uuid import uuid4
 
 import numpy as np
 from safetensors.numpy import load_file, save_file
@@ -52,13 +53,12 @@ def atomic_path(
     "A temporary path beside `path` to write to; moved to `path` if the block succeeds, removed if it fails."
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f'.{path.stem}-', suffix=path.suffix)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = path.with_name(f'.{path.stem}-{uuid4().hex[:8]}{path.suffix}')
+    temporary.touch(exist_ok=False) # with the permissions of an ordinary file; tempfile would keep it private
+    mode = temporary.stat().st_mode
     try:
         yield temporary
-        umask = os.umask(0); os.umask(umask)
-        temporary.chmod(0o666 & ~umask) # mkstemp keeps a file private; what we write is an ordinary file
+        temporary.chmod(mode) # safetensors makes a private file of it
         temporary.replace(path)
     finally: temporary.unlink(missing_ok=True)
 

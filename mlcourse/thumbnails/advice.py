@@ -42,7 +42,7 @@ class Rule(NamedTuple):
     finding: str # one sentence; {names} are filled in from the properties
     why: str # begins with one of EVIDENCE
     fix: str # what to do
-    number: str # the measured number that the fix should move
+    number: str # the measured number that the fix should move; a tuple where it may be one of several
     edits: tuple = () # of image -> image: each shows the fix, tried in turn; none where no edit can
 
 RULES = {} # name of the fault -> Rule
@@ -144,7 +144,7 @@ RULES['under the timestamp'] = Rule(
     "up to {text_under_timestamp_share:.0%} of a line of text, {face_under_timestamp_share:.0%} of a face.",
     "Platform rule: YouTube lays the length of the video over this corner wherever thumbnails are listed.",
     "Keep words and faces out of the bottom right corner.",
-    'text_under_timestamp_share', (clear_timestamp,))
+    ('text_under_timestamp_share', 'face_under_timestamp_share'), (clear_timestamp,))
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #f7fde0c0
 def _letterbox_share(p): return max(p['letterbox_height_share'], p['pillarbox_width_share'])
@@ -157,7 +157,7 @@ RULES['letterbox'] = Rule(
     "Platform rule: YouTube shows thumbnails at 16:9; "
     "bars inside the frame make the picture smaller than its neighbours.",
     "Crop the bars away and let the picture fill the frame.",
-    'letterbox_height_share', FILL)
+    ('letterbox_height_share', 'pillarbox_width_share'), FILL)
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #e5056aec
 RULES['shape'] = Rule(
@@ -258,8 +258,11 @@ class Recommendation:
     @property
     def change(self): # (name of the number, before, after), or None
         "What the preview does to the number that it is meant to move."
-        number = RULES[self.name].number
-        return (number, self.properties[number], self._edited[1][number]) if self.preview else None
+        if not self.preview: return None
+        before, after, numbers = self.properties, self._edited[1], RULES[self.name].number
+        numbers = (numbers,) if isinstance(numbers, str) else numbers
+        number = max(numbers, key=lambda name: abs((after[name] or 0) - (before[name] or 0))) # the one that moved most
+        return number, before[number], after[number]
 
     @property
     def property(self): return RULES[self.name].property # last: from here on the word means this
