@@ -2,6 +2,7 @@
 import copy, json, resource, sys, time
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.numpy import save
@@ -121,6 +122,11 @@ def test_stopped_between_the_two_files_the_card_is_that_of_the_weights(tmp_path,
     assert (tensors['w'][0], card['is']) in [(0, 'old'), (1, 'new')]
     (tmp_path/'x.json').unlink()
     assert load_weights(path)[1] == card
+
+
+def test_no_detector_is_trained_that_could_not_be_loaded():
+    clips = pd.DataFrame({'language': ['English', 'Mandarin']*2, 'path': 'x.wav', 'speaker': 'a', 'corpus': 'b'})
+    with pytest.raises(ValueError, match='codes such as en'): LanguageDetector.fit(clips)
 
 
 def test_the_copy_of_the_shipped_card_is_that_card():

@@ -445,6 +445,9 @@ def fit(cls:LanguageDetector,
     "Train a detector on `clips`, or adapt `start` to them. From scratch, the speakers held out never train."
     languages = start.languages if start else sorted(clips['language'].unique())
     check_clips(clips, languages)
+    if not start and _wrong_in_card({'languages': languages}) == 'languages':
+        raise ValueError(f"Languages are 2 to 20 codes such as en, zh or pt-br, not {', '.join(languages)[:80]}; "
+                         "rename them in the table.")
     clips, sounds = load_clips(clips.reset_index(drop=True))
     check_clips(clips, languages)
     if start: return adapt(start, clips, sounds, regularisation)
