@@ -35,7 +35,7 @@ card of the shipped weights. Two and a half minutes of one core.
 recipes/ledger.csv gives the role choose (those of dev as they are, and once randomly augmented, as in training), and to
 generated noises.
 """
-import argparse, json, re
+import argparse, re
 from pathlib import Path
 
 import numpy as np
@@ -44,7 +44,7 @@ import pyarrow.parquet as pq
 import torch
 from tqdm import tqdm
 
-from mlcourse.core import atomic_path, write_csv
+from mlcourse.core import change_card, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, equal_recall_threshold, format_interval
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.calibration import apply_calibration, fit_calibration, noises, threshold_at
@@ -297,14 +297,11 @@ def reliability(table, languages, bins=8):
 
 def keep_in_card(result):
     "Write the overall figures into the card of the shipped weights."
-    path = shipped_weights().with_suffix('.json')
-    card = json.loads(path.read_text(encoding='utf-8'))
     overall = result[~result['group'].str.contains(': ') & ~result['metric'].str.startswith('recall')]
-    card['figures'] = {'measured_by': 'benchmarks/language_quality.py, intervals by speaker'} | {
+    figures = {'measured_by': 'benchmarks/language_quality.py, intervals by speaker'} | {
         f'{found.metric}, {found.group}, {found.seconds} s': format_interval(found.estimate, found.low, found.high)
         for found in overall.itertuples()}
-    with atomic_path(path) as temporary:
-        temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False)+'\n', encoding='utf-8')
+    change_card(shipped_weights(), figures=figures)
 
 
 def to_choose_on(table):
@@ -321,7 +318,7 @@ def calibrate_shipped(fit_on, detector):
         'benchmarks/language_quality.py --calibrate: those clips of dev.parquet (as they are and randomly augmented) '
         'and other_dev.parquet that recipes/ledger.csv gives the role choose, and generated noises')
     detector.card |= {'calibration': calibration}
-    detector.save(shipped_weights())
+    change_card(shipped_weights(), calibration=calibration)
 
 
 def main():

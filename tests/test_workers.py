@@ -1,6 +1,7 @@
-"""predict_many with worker processes: Ctrl-C stops them all, and a script without a main guard gets a sentence."""
-import os, re, signal, subprocess, sys, time
+"""predict_many with worker processes: the same rows, Ctrl-C stops them all, a script without a guard hears of it."""
+import io, os, re, signal, subprocess, sys, time
 
+import pandas as pd
 import pytest
 
 from mlcourse.language.clips import example_clips
@@ -53,3 +54,17 @@ def test_a_script_without_a_main_guard_gets_a_sentence(tmp_path):
         if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
     expected = '\nOSError: A worker process ended early: in a script, call predict_many under'
     assert process.returncode != 0 and expected in errors
+
+
+def test_workers_give_the_rows_that_one_process_gives(tmp_path):
+    from mlcourse.language.detector import LanguageDetector
+    path = example_clips().path.iloc[0]
+    def sources(): # a generator; files that were read already, and closed
+        content = open(path, 'rb').read()
+        read, closed = io.BytesIO(content), io.BytesIO(content)
+        read.read(); closed.close()
+        yield from (path, read, None, float('nan'), closed, memoryview(content), (one for one in 'ab'), tmp_path/'none')
+    detector = LanguageDetector.load()
+    alone, shared = detector.predict_many(sources()), detector.predict_many(sources(), workers=2)
+    assert (alone['error'] == '').tolist() == [True, True, False, False, False, True, False, False]
+    pd.testing.assert_frame_equal(alone, shared, rtol=1e-3)
