@@ -11,14 +11,14 @@ The faults, their levels, the seeds and the halves below were written down befor
 - Twelve kinds of faults, one at a time, each at a level drawn at random from the range in `FAULTS`.
 - Drawn thumbnails: 300, a hundred from each of three seeds; the tuning half has other seeds. A clean one has a good
   exposure, contrast and colour, one to four words and at most a few shapes (`clean_drawing`). Each gets four of the
-  twelve faults in turn, so that every fault is planted in 100 of them.
+  twelve faults in turn, so that every fault is injected in 100 of them.
 - Real thumbnails: 100, from the half of the gallery whose hashed video_id is odd; even ones are for tuning.
-- A planted fault counts as named when its rule fires after planting. Thumbnails for which the rule fired before are
+- An injected fault counts as named when its rule fires after that. Thumbnails for which the rule fired before are
   left out for that fault and counted, so that an alarm that was there anyway is no success.
 - An edit counts as a fix when its rule does not fire for the edited picture and no rule that did not fire before the
-  edit fires after it. It is asked of every planted fault that was named and whose rule has edits; no preview is no fix.
+  edit fires after it. It is asked of every injected fault that was named and whose rule has edits; no preview is no fix.
 - Later we saw what that does not allow for: a picture that was darkened on purpose hides small text of its own, and who
-  brightens it again breaks nothing. So there are two counts. `fixed` forgives what fired before the fault was planted,
+  brightens it again breaks nothing. So there are two counts. `fixed` forgives what fired before the fault was injected,
   too, as long as the report says so; `fixed strictly` is the count above.
 - Alarms are counted on thumbnails as they are: the drawn ones, and the real ones of the gallery's trending part.
 - Intervals draw thumbnails again (bootstrap, 95%).
@@ -184,7 +184,7 @@ def odd(video_id): return int(hashlib.sha1(str(video_id).encode()).hexdigest(), 
 
 
 def pictures(gallery, half, n_drawn, n_real):
-    "Tuples (kind, name, picture), drawn and real in turn; of the real ones `N_REAL` at most are planted with faults."
+    "Tuples (kind, name, picture), drawn and real in turn; of the real ones `N_REAL` at most get faults."
     drawn = [('drawn', f'{seed}-{number}', lambda s=seed, n=number: clean_drawing(s, n))
              for number in range(N_DRAWN) for seed in SEEDS[half]]
     real = []
@@ -211,7 +211,7 @@ def rng_of(name, fault):
     return np.random.default_rng(int(seed, 16))
 
 
-def planted(kind, name):
+def injected(kind, name):
     "The faults that a picture gets: four in turn for a drawn one, all for a real one."
     if kind != 'drawn': return list(FAULTS)
     seed, number = map(int, name.split('-'))
@@ -248,7 +248,7 @@ def run(part, todo, faults, kept, only_done):
     rows = json.loads(kept.read_text()) if kept.exists() else {}
     asked = []
     for i, (kind, name, picture) in enumerate(todo):
-        chosen = [''] if part is alarms else [fault for fault in planted(kind, name)
+        chosen = [''] if part is alarms else [fault for fault in injected(kind, name)
                                               if fault in faults and (part is named or RULES[fault].edits)]
         keys = {f'{part.__name__} {name} {fault}': fault for fault in chosen}
         asked += keys

@@ -410,7 +410,7 @@ def clip_embeddings(
 
 # %% ../../nbs/language/09_detector.ipynb #f946096d
 def replay_clips()->pd.DataFrame: # a Clips table
-    "Voices to rehearse: of the embedded set; outside of the repository, the six clips of the package."
+    "Voices to rehearse: of the synthetic clips; outside of the repository, the six clips of the package."
     try: clips = synthetic_clips()
     except FileNotFoundError: return example_clips()
     return clips[clips['split'] == 'train'].groupby(['speaker', 'language']).head(1)

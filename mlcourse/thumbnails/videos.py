@@ -91,7 +91,7 @@ def views_between(
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #05b446bd
 def _age_stratified(views_per_day, age_days, threshold, n_groups=10):
-    "Whether each video is among the best of its age group; as many are as have more than `threshold` views a day."
+    "Whether each video is among the best in its stratum of age; as many are as have more than `threshold` views a day."
     known = views_per_day.notna() & age_days.notna()
     rate, age = views_per_day[known].astype(float), age_days[known].astype(float)
     share, n_groups = (rate > threshold).mean(), max(1, min(n_groups, len(rate)//10))
