@@ -16,7 +16,8 @@ The faults, their levels, the seeds and the halves below were written down befor
 - An injected fault counts as named when its rule fires after that. Thumbnails for which the rule fired before are
   left out for that fault and counted, so that an alarm that was there anyway is no success.
 - An edit counts as a fix when its rule does not fire for the edited picture and no rule that did not fire before the
-  edit fires after it. It is asked of every injected fault that was named and whose rule has edits; no preview is no fix.
+  edit fires after it. It is asked of every injected fault that was named and whose rule
+  has edits; no preview is no fix.
 - Later we saw what that does not allow for: a picture that was darkened on purpose hides small text of its own, and who
   brightens it again breaks nothing. So there are two counts. `fixed` forgives what fired before the fault was injected,
   too, as long as the report says so; `fixed strictly` is the count above.

@@ -440,7 +440,9 @@ def fit(cls:LanguageDetector,
     regularisation:float=0.1, # with `start`: towards its weights; all that follows is for training from scratch
     epochs:int=4, windows:int=2000, # random windows an epoch
     learning_rate:float=2e-3,
-    workers:int=0, seed:int=0, **kwargs, # `kwargs` go to `WindowDataset`, for example `shares`
+    workers:int=0, seed:int=0,
+    device=None, # where to train; the best there is when None
+    **kwargs, # `kwargs` go to `WindowDataset`, for example `shares`
 ):
     "Train a detector on `clips`, or adapt `start` to them. From scratch, the speakers held out never train."
     languages = start.languages if start else sorted(clips['language'].unique())
@@ -453,9 +455,9 @@ def fit(cls:LanguageDetector,
     if start: return adapt(start, clips, sounds, regularisation)
     set_seed(seed)
     held = hold_out_speakers(clips, languages, seed)
-    parts = [WindowDataset(clips[rows], sounds[rows].to_list(), languages, n, seed=seed+i, **kwargs)
+    parts = [WindowDataset(clips[rows], sounds[rows].to_list(), languages, n, seed=seed+1_000_000*i, **kwargs)
              for i, (n, rows) in enumerate([(windows, ~held), (max(windows//5, 1), held)])]
     net = LanguageNet(len(languages))
-    fit_network(net, *parts, epochs, learning_rate, workers=workers)
+    fit_network(net, *parts, epochs, learning_rate, workers=workers, device=device)
     card = dict(languages=languages, window_s=3.0, threshold=0.5, speakers=int(clips['speaker'].nunique()))
     return cls(net, card).calibrate(clips[held])

@@ -102,10 +102,11 @@ def power_normalise(
 def sinusoidal_positions(
     n:int, # frames, 40 ms apart
     width:int=512,
+    device=None, # where to make them; on the CPU when None
 )->torch.Tensor: # shape (n, width)
     "The position embeddings that Whisper adds to its frames, every other one of them (Vaswani et al., 2017)."
-    speed = 10_000**(-torch.arange(width//2)/(width//2-1))
-    angle = 2*torch.arange(n)[:, None]*speed
+    speed = 10_000**(-torch.arange(width//2, device=device)/(width//2-1))
+    angle = 2*torch.arange(n, device=device)[:, None]*speed
     return torch.cat([angle.sin(), angle.cos()], dim=1)
 
 # %% ../../nbs/language/06_model.ipynb #58a68af7
@@ -122,6 +123,6 @@ class PretrainedEncoder(nn.Module):
 
     def sounds(self, spectrograms):
         frames = F.gelu(self.conv2(F.gelu(self.conv1(power_normalise(spectrograms))))).transpose(1, 2)
-        return frames + sinusoidal_positions(frames.shape[1])
+        return frames + sinusoidal_positions(frames.shape[1], device=frames.device)
 
     def forward(self, spectrograms): return self.layers(self.sounds(spectrograms))

@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ENCODER_HOP', 'crop', 'concatenate_crops', 'corpus_shares', 'WindowDataset', 'Student', 'distillation_loss',
-           'language_loss', 'language_accuracy', 'spec_augment', 'fit_network', 'fit_heads', 'interpolate_weights',
-           'refit_last_layer', 'check_clips', 'load_clips', 'hold_out_speakers']
+           'language_loss', 'language_accuracy', 'spec_augment', 'best_device', 'InBFloat16', 'fit_network',
+           'fit_heads', 'interpolate_weights', 'refit_last_layer', 'check_clips', 'load_clips', 'hold_out_speakers']
 
 # %% ../../nbs/language/07_training.ipynb #3951bdd7
 import warnings
@@ -83,6 +83,8 @@ class WindowDataset(Dataset):
         self.n, self.augmented, self.out_of_set_share = int(seconds*SAMPLE_RATE), augmented, out_of_set_share
         clips, self.teacher_features = clips.reset_index(drop=True), teacher_features
         self.first_frame = np.zeros(len(clips), int) if teacher_features is None else clips['first_frame'].to_numpy()
+        alone = 'clip '+clips.index.astype(str).to_series(clips.index) # a clip without a speaker has one of its own
+        clips['speaker'] = clips['speaker'].fillna(alone)
         self.speakers = clips['speaker'].to_numpy()
         self.of_speaker = clips.groupby(['language', 'speaker']).indices
         self.of_corpus = clips.groupby(['language', 'corpus']).indices
@@ -197,8 +199,22 @@ def spec_augment(
         mask.copy_(mean.expand_as(mask))
     return spectrograms, None if teacher_features is None else teacher_features[:, start//4:start//4+-(-keep//4)]
 
+# %% ../../nbs/language/07_training.ipynb #ef5dec69
+def best_device()->torch.device:
+    "A graphics card where there is one (CUDA, or Apple's MPS), else the CPU."
+    kinds = ('cuda', torch.cuda), ('mps', torch.backends.mps)
+    return torch.device(next((name for name, kind in kinds if kind.is_available()), 'cpu'))
+
+class InBFloat16(nn.Module):
+    "A network that computes with half the bits, wherever it is."
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+    def forward(self, spectrograms):
+        with torch.autocast(spectrograms.device.type, dtype=torch.bfloat16): return self.net(spectrograms)
+
 # %% ../../nbs/language/07_training.ipynb #c1779fe1
-def _callbacks(train, ema_decay, bfloat16):
+def _callbacks(train, ema_decay, device):
     "The fastai callbacks; made here, so that the detector does not load fastai to predict."
     from fastai.callback.core import Callback
     from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
@@ -210,18 +226,20 @@ def _callbacks(train, ema_decay, bfloat16):
             self.learn.yb = self.yb[:1] if teacher_features is None else (self.yb[0], teacher_features)
     class NextWindows(Callback):
         def before_epoch(self): train.seed += 1
+    class OnDevice(Callback):
+        order = -9 # right after fastai's own, which moves the network to the device of its choice
+        def before_fit(self): self.learn.model.to(device)
     class AveragedWeights(Callback):
         def before_fit(self):
             average = get_ema_multi_avg_fn(ema_decay)
             self.mean = AveragedModel(self.learn.model, multi_avg_fn=average, use_buffers=True)
         def after_step(self): self.mean.update_parameters(self.learn.model)
+        def before_validate(self): # what is shown is said of the weights that are returned
+            self.raw = {name: values.clone() for name, values in self.learn.model.state_dict().items()}
+            self.after_fit()
+        def after_validate(self): self.learn.model.load_state_dict(self.raw)
         def after_fit(self): self.learn.model.load_state_dict(self.mean.module.state_dict())
-    class BFloat16(Callback): # fastai's own MixedPrecision is for graphics cards
-        def before_batch(self):
-            self.autocast = torch.autocast('cpu', dtype=torch.bfloat16)
-            self.autocast.__enter__()
-        def after_pred(self): self.autocast.__exit__(None, None, None)
-    return [AugmentSpectrograms(), NextWindows()] + [AveragedWeights()]*(ema_decay > 0) + [BFloat16()]*bfloat16
+    return [OnDevice(), AugmentSpectrograms(), NextWindows()] + [AveragedWeights()]*(ema_decay > 0)
 
 # %% ../../nbs/language/07_training.ipynb #19b56718
 def _one_thread(worker):
@@ -237,6 +255,7 @@ def fit_network(
     workers:int=0, # processes that prepare windows
     bfloat16:bool=False, # half the bits: twice as fast on processors that can, slower on others
     callbacks=(), # further fastai callbacks
+    device=None, # where to train; the best there is when None. `net` ends up on the CPU
 ):
     "Train `net` in place with fastai's one-cycle schedule; returns the fastai `Learner`."
     from fastai.callback.schedule import Learner # importing it here adds fit_one_cycle
@@ -245,9 +264,11 @@ def fit_network(
     loaders = DataLoaders(*[DataLoader(windows, **settings) for windows in (train, valid)])
     loaders.n_inp = 1 # a batch is one input, then targets
     model = net if train.teacher_features is None else Student(net)
+    model = InBFloat16(model) if bfloat16 else model
     learner = Learner(loaders, model, loss_func=language_loss, metrics=language_accuracy,
-                      cbs=[*_callbacks(train, ema_decay, bfloat16), *callbacks])
-    learner.fit_one_cycle(epochs, learning_rate, wd=0.02)
+                      cbs=[*_callbacks(train, ema_decay, device or best_device()), *callbacks])
+    try: learner.fit_one_cycle(epochs, learning_rate, wd=0.02)
+    finally: net.cpu()
     return learner
 
 # %% ../../nbs/language/07_training.ipynb #5026665d
