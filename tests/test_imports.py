@@ -1,4 +1,4 @@
-"""Every library that is imported stands in settings.ini: what mlcourse needs in its requirements, the rest in an extra."""
+"""Every library that is imported is declared in settings.ini, for mlcourse itself among its requirements."""
 import ast, configparser, re, sys
 from pathlib import Path
 
