@@ -1,12 +1,13 @@
 """Train the weights of the language detector that ship with the package.
 
-    python recipes/language_detector.py FOLDER                        # an hour of two cores
+    python recipes/language_detector.py FOLDER                        # two hours of two cores
     python benchmarks/language_quality.py FOLDER --calibrate          # then: confidence, thresholds and figures
 
 FOLDER holds train_*.parquet, dev.parquet, and what training_voices.py and teacher.py make (train_voices.parquet,
 teacher.npz, encoder.safetensors). The settings are those of language_detector.yaml. The encoder starts from Whisper's
 first layers and learns from its last, in two runs; after each, weight interpolation takes it part of the way towards
-where it was; then the heads are fitted. Writes mlcourse/weights/language.safetensors and its card, which says what was
+where it was; then the heads are fitted. What a run has learned is kept after each epoch; started again, it goes on
+from there (for other settings or data, remove the checkpoints first). Writes mlcourse/weights/language.safetensors and its card, which says what was
 trained on and what was held out. Only clips that shipped weights may learn from (`trainable`) are trained on.
 """
 import argparse, copy
@@ -57,18 +58,19 @@ def read_watch(folder, settings, languages):
                          seed=settings['seed'], augmented=False, out_of_set_share=0)
 
 
-def train(net, clips, sounds, teacher_features, watch, languages, recipe, workers):
-    "The runs, and the heads, in place."
+def train(net, clips, sounds, teacher_features, watch, languages, recipe, checkpoints, **settings):
+    "The runs, and the heads, in place; `checkpoints` is a folder."
     windows = WindowDataset(clips, sounds, languages, recipe['windows_an_epoch'], shares=recipe['shares'],
                             teacher_features=teacher_features)
-    for run in recipe['runs']:
+    for number, run in enumerate(recipe['runs'], 1):
         start = copy.deepcopy(net)
         fit_network(net, windows, watch, run['epochs'], run['learning_rate'], recipe['batch_size'],
-                    ema_decay=recipe['ema_decay'], workers=workers, bfloat16=True)
+                    ema_decay=recipe['ema_decay'], checkpoint=checkpoints/f'run_{number}.pt', **settings)
         interpolate_weights(net, start, run['weight_interpolation'])
     heads = recipe['heads']
-    windows = WindowDataset(clips, sounds, languages, heads['windows'], seed=heads['seed'], shares=recipe['shares'])
-    fit_heads(net, windows, workers=workers)
+    windows = WindowDataset(clips, sounds, languages, heads['windows'], seed=heads['seed'], shares=recipe['shares'],
+                            out_of_set_share=heads['out_of_set_share'])
+    fit_heads(net, windows, workers=settings['workers'])
     return net
 
 
@@ -86,7 +88,10 @@ def main():
                         help='holds train_*.parquet, dev.parquet, teacher.npz and encoder.safetensors')
     parser.add_argument('--settings', type=Path, default=HERE/'language_detector.yaml')
     parser.add_argument('--out', type=Path, default=shipped_weights(), help='a .safetensors file')
+    parser.add_argument('--checkpoints', type=Path, help='a folder; FOLDER/checkpoints when left out')
     parser.add_argument('--workers', type=int, default=2, help='processes that prepare windows')
+    parser.add_argument('--bfloat16', action='store_true',
+                        help='half the bits: twice as fast on processors that can, slower on others')
     args = parser.parse_args()
     settings = yaml.safe_load(args.settings.read_text(encoding='utf-8'))
     card, recipe = settings['card'], settings['recipe']
@@ -96,7 +101,10 @@ def main():
     net = LanguageNet(encoder=PretrainedEncoder())
     tensors, _ = load_weights(args.folder/'encoder.safetensors')
     net.load_state_dict({name: torch.from_numpy(values) for name, values in tensors.items()})
-    train(net, clips, sounds, teacher_features, watch, card['languages'], recipe, args.workers)
+    checkpoints = args.checkpoints or args.folder/'checkpoints'
+    checkpoints.mkdir(exist_ok=True)
+    train(net, clips, sounds, teacher_features, watch, card['languages'], recipe, checkpoints,
+          workers=args.workers, bfloat16=args.bfloat16)
     card |= dict(made_by='recipes/language_detector.py', held_out=out, recipe=recipe, data=data_of(clips))
     save_weights(args.out, quantise({name: values.numpy() for name, values in net.state_dict().items()}), card)
     print(f'{args.out}: now benchmarks/language_quality.py --calibrate fits its confidence and thresholds.')

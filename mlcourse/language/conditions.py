@@ -269,7 +269,7 @@ def laptop_in_a_room(
 # %% ../../nbs/language/05_conditions.ipynb #3502b553
 def _band_limit(samples, rng):
     "A low-pass, a telephone channel, or a codec."
-    kind = rng.choice(['low-pass', 'telephone', 'codec'], p=[0.5, 0.15, 0.35])
+    kind = rng.choice(['low-pass', 'telephone', 'codec'], p=[0.4, 0.25, 0.35])
     if kind == 'low-pass':
         edge = rng.uniform(3000, 7000) # hertz
         return filter_bands(samples, [edge, edge+500], [0, -60])
@@ -287,19 +287,24 @@ def augment(
     "A random mixture of voice, room, noise, microphone, level and band limit; each clip gets some, few get all."
     n = len(samples)
     def chance(p): return rng.random() < p
+    def snr_db(): return rng.uniform(-2, 12) if chance(0.4) else rng.uniform(5, 35)
     if chance(0.08): samples = shift_formants(samples, rng.uniform(0.86, 1.16))
     if chance(0.04): samples = shift_pitch(samples, rng.uniform(-3.5, 3.5))
-    if chance(0.4): samples = reverberate(samples, room_impulse_response(rng.uniform(0.1, 1), rng, rng.uniform(-3, 10)))
-    if len(voices) and chance(0.2): samples = add_noise(samples, rng.uniform(0, 35), rng, babble(voices, n, rng))
-    if chance(0.5): samples = add_noise(samples, rng.uniform(0, 35), rng, coloured_noise(n, rng, rng.uniform(0, 2)))
+    if chance(0.45):
+        room = room_impulse_response(rng.uniform(0.1, 1.3), rng, rng.uniform(-8, 10))
+        samples = reverberate(samples, room)
+    if len(voices) and chance(0.5): samples = add_noise(samples, snr_db(), rng, babble(voices, n, rng))
+    if chance(0.45): samples = add_noise(samples, snr_db(), rng, coloured_noise(n, rng, rng.uniform(0, 2)))
     if chance(0.15):
-        snr_db, kind = rng.uniform(0, 30), rng.choice(['swell', 'hum', 'clicks'])
-        samples = add_noise(samples, snr_db, rng, unsteady_noise(n, rng, kind))
+        noise = unsteady_noise(n, rng, rng.choice(['swell', 'hum', 'clicks']))
+        samples = add_noise(samples, rng.uniform(0, 30), rng, noise)
+    if chance(0.06): samples = add_noise(samples, rng.uniform(2, 25), rng, music(n, rng))
     if chance(0.05): samples = leading_silence(samples, rng.uniform(0.1, 1), rng, rng.uniform(10, 50))[:n]
     if chance(0.6): samples = filter_bands(samples, [0, 100, 400, 1000, 2500, 5000, 8000], rng.normal(0, 4, 7))
     if chance(0.08): samples = clip_peaks(samples, 10**rng.uniform(-4, -1))
     if chance(0.5): samples = set_level(samples, rng.uniform(-65, -10))
-    if chance(0.33): samples = _band_limit(samples, rng)
+    for p in (0.4, 0.1): # a voice message that is passed on goes through two
+        if chance(p): samples = _band_limit(samples, rng)
     return samples.astype(np.float32, copy=False)
 
 # %% ../../nbs/language/05_conditions.ipynb #0bd0ef19
@@ -316,12 +321,13 @@ def not_speech(
     return (0.1*(noise+tones)*(swell if rng.random() < 0.7 else 1)).astype(np.float32)
 
 # %% ../../nbs/language/05_conditions.ipynb #e81c3609
-def _struck_string(time, pitch, rng):
-    "Harmonics that fade, with a little vibrato."
-    wobble = time+rng.uniform(0, 5e-4)*np.sin(2*np.pi*rng.uniform(3, 7)*time)
-    partials = [rng.uniform(0.2, 1)/k*np.sin(2*np.pi*pitch*k*wobble)
-                for k in range(1, rng.integers(2, 10)) if pitch*k < 7500]
-    return sum(partials, np.zeros_like(time))*np.exp(-time/rng.uniform(0.1, 1.5))
+def _struck_string(n, pitch, rng):
+    "Harmonics that fade, with a little vibrato; shape (n,), or shorter where it can no longer be heard."
+    decay = rng.uniform(0.1, 1.5) # seconds
+    time = np.arange(min(n, int(5*decay*SAMPLE_RATE)), dtype=np.float32)/SAMPLE_RATE
+    phase = np.float32(2*np.pi*pitch)*(time+rng.uniform(0, 5e-4)*np.sin(2*np.pi*rng.uniform(3, 7)*time))
+    partials = [rng.uniform(0.2, 1)/k*np.sin(k*phase) for k in range(1, rng.integers(2, 10)) if pitch*k < 7500]
+    return sum(partials, np.zeros_like(time))*np.exp(-time/decay)
 
 # %% ../../nbs/language/05_conditions.ipynb #2b4b2338
 def music(
@@ -331,10 +337,13 @@ def music(
     "A random tune: one to three struck strings at a time, and now and then a drum."
     tune, beat, start = np.zeros(n, np.float32), rng.uniform(0.12, 0.6), 0
     while start < n:
-        time = np.arange(n-start)/SAMPLE_RATE
-        for _ in range(rng.integers(1, 4)): tune[start:] += _struck_string(time, 110*2**(rng.integers(-12, 36)/12), rng)
+        for _ in range(rng.integers(1, 4)):
+            note = _struck_string(n-start, 110*2**(rng.integers(-12, 36)/12), rng)
+            tune[start:start+len(note)] += note
         if rng.random() < 0.5:
-            tune[start:] += 0.5*coloured_noise(n-start, rng, rng.uniform(0, 1))*np.exp(-time/rng.uniform(0.01, 0.1))
+            time = np.arange(min(n-start, SAMPLE_RATE//2), dtype=np.float32)/SAMPLE_RATE
+            hit = coloured_noise(len(time), rng, rng.uniform(0, 1))*np.exp(-time/rng.uniform(0.01, 0.1))
+            tune[start:start+len(time)] += 0.5*hit
         start += int(beat*rng.choice([0.5, 1, 1, 2])*SAMPLE_RATE)
     return tune*np.float32(10**rng.uniform(-2, -0.5)/(np.abs(tune).max()+1e-6))
 

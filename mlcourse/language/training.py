@@ -9,6 +9,7 @@ __all__ = ['ENCODER_HOP', 'crop', 'concatenate_crops', 'corpus_shares', 'WindowD
 
 # %% ../../nbs/language/07_training.ipynb #3951bdd7
 import warnings
+from pathlib import Path
 
 import numpy as np, pandas as pd, torch
 from fastcore.basics import patch
@@ -16,6 +17,7 @@ from torch import nn
 from torch.nn import functional as F
 from torch.utils.data import DataLoader, Dataset
 
+from ..core import atomic_path
 from .audio import load, SAMPLE_RATE, UnreadableClip
 from .clips import source
 from .conditions import augment, music, not_speech
@@ -89,7 +91,8 @@ class WindowDataset(Dataset):
         self.of_speaker = clips.groupby(['language', 'speaker']).indices
         self.of_corpus = clips.groupby(['language', 'corpus']).indices
         self.shares = {language: corpus_shares(part, shares or {}) for language, part in clips.groupby('language')}
-        self.others = sorted(set(self.shares)-set(self.languages))
+        hours = clips.groupby('language')['duration_s'].sum().drop(self.languages, errors='ignore')
+        self.others = (hours/hours.sum()).to_dict() # drawn in proportion, so that a language of one clip is rare
 
     def __len__(self): return self.n_items
 
@@ -113,7 +116,9 @@ def _out_of_set(self:WindowDataset, rng):
     "A window that holds none of the languages; shape (2, n)."
     no_frames = np.full(self.n, -1, np.float32)
     kind = rng.choice(['noise', 'music', 'backwards', 'other'], p=[0.25, 0.15, 0.1, 0.5])
-    if kind == 'other' and self.others: return self._speech(rng.choice(self.others), rng)
+    if kind == 'other' and self.others:
+        languages, shares = zip(*self.others.items())
+        return self._speech(rng.choice(languages, p=shares), rng)
     if kind == 'backwards': return np.stack([self._speech(rng.choice(self.languages), rng)[0, ::-1], no_frames])
     make = not_speech if kind == 'noise' else music
     return np.stack([make(self.n, rng), no_frames])
@@ -125,8 +130,8 @@ def __getitem__(self:WindowDataset, i):
     label = -1 if rng.random() < self.out_of_set_share else int(rng.integers(len(self.languages)))
     samples, frames = self._out_of_set(rng) if label < 0 else self._speech(self.languages[label], rng)
     if self.augmented and rng.random() < 0.8:
-        crowd = [self._speech(rng.choice(self.languages), rng)[0] for _ in range(4)] if rng.random() < 0.15 else ()
-        samples = augment(samples, rng, crowd)
+        crowd = [self.sounds[row] for row in rng.integers(len(self.sounds), size=rng.integers(3, 9))]
+        samples = augment(samples, rng, crowd if rng.random() < 0.3 else ())
     samples = samples+1e-5*rng.standard_normal(self.n, dtype=np.float32)
     item = torch.from_numpy(log_mel(samples)), label
     if self.teacher_features is None: return item
@@ -185,9 +190,9 @@ def spec_augment(
     spectrograms, # shape (batch, 64, n_frames)
     teacher_features=None, # shape (batch, n_frames/4, 64), cut alike
 )->tuple: # (spectrograms, teacher_features), or fewer frames of both
-    "Keep 0.7 to 1.3 s of half the batches, 1 to 3 s of the others; mask two bands and a stretch of time by the mean."
+    "Keep 0.45 to 1.3 s of half the batches, 1 to 3 s of the others; mask two bands and a stretch of time by the mean."
     length = spectrograms.shape[2]
-    shortest, longest = (70, 130) if torch.rand(()) < 0.5 else (100, length)
+    shortest, longest = (45, 130) if torch.rand(()) < 0.5 else (100, length)
     keep = int(torch.randint(min(shortest, length), min(longest, length)+1, (1,)))
     start = int(torch.randint(length-keep+1, (1,)))//4*4
     spectrograms = spectrograms[:, :, start:start+keep].clone()
@@ -241,6 +246,21 @@ def _callbacks(train, ema_decay, device):
         def after_fit(self): self.learn.model.load_state_dict(self.mean.module.state_dict())
     return [OnDevice(), AugmentSpectrograms(), NextWindows()] + [AveragedWeights()]*(ema_decay > 0)
 
+def _checkpoint(path, state, ema_decay):
+    "A fastai callback that keeps, after each epoch, all that training needs to go on; `state` is what it kept before."
+    from fastai.callback.core import Callback
+    class Checkpoint(Callback):
+        order = 1 # after the moving average, which it restores
+        def parts(self):
+            mean = {'mean': self.learn.averaged_weights.mean} if ema_decay else {}
+            return {'model': self.learn.model, 'optimizer': self.learn.opt} | mean
+        def before_fit(self):
+            if state: [part.load_state_dict(state[name]) for name, part in self.parts().items()]
+        def after_epoch(self):
+            kept = {name: part.state_dict() for name, part in self.parts().items()}
+            with atomic_path(path) as file: torch.save(kept | {'epochs': self.epoch+1}, file)
+    return Checkpoint()
+
 # %% ../../nbs/language/07_training.ipynb #19b56718
 def _one_thread(worker):
     "Each worker process keeps to one core, or they fight over them."
@@ -256,6 +276,7 @@ def fit_network(
     bfloat16:bool=False, # half the bits: twice as fast on processors that can, slower on others
     callbacks=(), # further fastai callbacks
     device=None, # where to train; the best there is when None. `net` ends up on the CPU
+    checkpoint=None, # a file to keep after each epoch; where it is there, training goes on from it
 ):
     "Train `net` in place with fastai's one-cycle schedule; returns the fastai `Learner`."
     from fastai.callback.schedule import Learner # importing it here adds fit_one_cycle
@@ -265,9 +286,13 @@ def fit_network(
     loaders.n_inp = 1 # a batch is one input, then targets
     model = net if train.teacher_features is None else Student(net)
     model = InBFloat16(model) if bfloat16 else model
+    device = device or best_device()
     learner = Learner(loaders, model, loss_func=language_loss, metrics=language_accuracy,
-                      cbs=[*_callbacks(train, ema_decay, device or best_device()), *callbacks])
-    try: learner.fit_one_cycle(epochs, learning_rate, wd=0.02)
+                      cbs=[*_callbacks(train, ema_decay, device), *callbacks])
+    found = checkpoint and Path(checkpoint).exists()
+    state = torch.load(checkpoint, map_location=device, weights_only=False) if found else None # our own file
+    if checkpoint: learner.add_cb(_checkpoint(Path(checkpoint), state, ema_decay))
+    try: learner.fit_one_cycle(epochs, learning_rate, wd=0.02, start_epoch=state['epochs'] if state else 0)
     finally: net.cpu()
     return learner
 
