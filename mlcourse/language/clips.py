@@ -278,7 +278,7 @@ def split_by_corpus(
     return clips.assign(split=np.where(clips.corpus.isin(held_out), 'valid', 'train'))
 
 # %% ../../nbs/language/04_clips.ipynb #5ef96335
-ROLES = ('train', 'choose', 'untouched', 'course', 'contest')
+ROLES = ('train', 'choose', 'untouched', 'course', 'contest', 'unused')
 
 # %% ../../nbs/language/04_clips.ipynb #9b46ad7e
 def read_ledger(

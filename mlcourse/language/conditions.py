@@ -6,7 +6,7 @@
 __all__ = ['CODECS', 'CODED', 'NOISES', 'CONDITIONS', 'power', 'encode', 'coloured_noise', 'add_noise', 'unsteady_noise',
            'babble', 'room_impulse_response', 'reverberate', 'filter_bands', 'telephone', 'to_16_bits', 'set_level',
            'clip_peaks', 'leading_silence', 'change_speed', 'time_stretch', 'shift_formants', 'shift_pitch',
-           'laptop_in_a_room', 'augment', 'not_speech', 'music']
+           'laptop_in_a_room', 'far_room', 'augment', 'not_speech', 'music']
 
 # %% ../../nbs/language/05_conditions.ipynb #5aacc696
 from fractions import Fraction
@@ -266,6 +266,14 @@ def laptop_in_a_room(
     samples = add_noise(samples, 15, rng)
     return encode(set_level(samples, -40), 'opus', 16_000)
 
+# %% ../../nbs/language/05_conditions.ipynb #45dea6c8
+def far_room(
+    samples, # float32, shape (n,)
+    rng, # numpy Generator
+)->np.ndarray: # float32, shape (n,)
+    "Across a large room: the echoes are 6 dB louder than the voice itself."
+    return reverberate(samples, room_impulse_response(0.8, rng, -6))
+
 # %% ../../nbs/language/05_conditions.ipynb #3502b553
 def _band_limit(samples, rng):
     "A low-pass, a telephone channel, or a codec."
@@ -369,7 +377,9 @@ CONDITIONS = { # name -> function (samples, rng) that gives samples
     **{f'{codec} {kbps} kb/s': partial(_coded, codec, kbps) for codec, kbps in CODED},
     **{f'{name} {db} dB': partial(_noisy, colour, db) for name, colour, db in NOISES},
     **{f'babble {db} dB': partial(_in_babble, db) for db in (10, 5)},
+    'music 5 dB': lambda samples, rng: add_noise(samples, 5, rng, music(len(samples), rng)),
     **{f'reverberation {rt60} s': partial(_reverberant, rt60) for rt60 in (0.3, 0.6, 1.0)},
+    'far room': far_room,
     'gain -40 dB': lambda samples, rng: to_16_bits(samples*np.float32(0.01)),
     'clipping 2 %': lambda samples, rng: clip_peaks(samples, 0.02),
     'leading silence 1 s': lambda samples, rng: leading_silence(samples, 1, rng),
@@ -380,4 +390,6 @@ CONDITIONS = { # name -> function (samples, rng) that gives samples
     **{f'formants {percent:+d} %': lambda samples, rng, by=1+percent/100: shift_formants(samples, by)
        for percent in (-12, 12)},
     **{f'speed {factor}': lambda samples, rng, by=factor: change_speed(samples, by) for factor in (0.85, 1.15)},
-    'laptop in a room': laptop_in_a_room}
+    'laptop in a room': laptop_in_a_room,
+    'room, noise 10 dB, telephone': lambda samples, rng: telephone(
+        add_noise(_reverberant(0.6, samples, rng), 10, rng))}
