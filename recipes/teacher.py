@@ -67,7 +67,7 @@ def normalise_level(samples, rms):
 
 
 def chunks(sounds, settings):
-    "Lists of (row, first sample in the chunk, samples) that together are at most thirty seconds."
+    "Lists of (row, first sample in the chunk, samples) that together are at most `chunk_s` long."
     longest, gap = settings['chunk_s']*SAMPLE_RATE, round(settings['gap_s']*SAMPLE_RATE)
     chunk, start = [], 0
     for row, samples in enumerate(sounds):
@@ -87,7 +87,7 @@ def whisper_features(sounds, whisper, to_mel, settings):
         audio = np.zeros(settings['chunk_s']*SAMPLE_RATE, np.float32)
         for _, start, samples in chunk:
             audio[start:start+len(samples)] = normalise_level(samples, settings['level_rms'])
-        mel = np.ascontiguousarray(to_mel(audio, padding=0)[None, :, :3000], dtype=np.float32)
+        mel = np.ascontiguousarray(to_mel(audio, padding=0)[None, :, :100*settings['chunk_s']], dtype=np.float32)
         frames = np.array(whisper.encode(ctranslate2.StorageView.from_array(mel)))[0]   # one every 20 ms
         frames = frames.reshape(len(frames)//2, 2, -1).mean(axis=1)
         for row, start, samples in chunk:

@@ -316,17 +316,27 @@ def augment(
     return samples.astype(np.float32, copy=False)
 
 # %% ../../nbs/language/05_conditions.ipynb #0bd0ef19
+def _bursts(n, rng):
+    "An envelope of strokes that start at once and fade within 10 ms to half a second; shape (n,)."
+    starts = np.sort(rng.integers(n, size=rng.integers(1, 2+4*n//SAMPLE_RATE)))
+    since = np.arange(n)-starts[np.searchsorted(starts, np.arange(n), side='right')-1]
+    fade = 10**rng.uniform(-2, -0.3)*SAMPLE_RATE # samples
+    return np.exp(-np.maximum(since, 0)/fade).astype(np.float32)*(since >= 0)
+
 def not_speech(
     n:int, # samples
     rng, # numpy Generator
 )->np.ndarray: # float32, shape (n,)
-    "Noise, tones, or both, swelling at random."
+    "Noise, tones, or both, that swell at random or come in bursts, as beeps, clicks, knocks and coughs do."
     time = np.arange(n, dtype=np.float32)/SAMPLE_RATE
     noise = coloured_noise(n, rng, rng.uniform(0, 2))*np.float32(10**rng.uniform(-3, 0))
+    if rng.random() < 0.4: noise = filter_bands(noise, [0, 300, 800, 1500, 3000, 6000], rng.normal(0, 12, 6))
     tones = sum(np.sin(2*np.pi*rng.uniform(80, 4000)*time*(1+rng.uniform(-.05, .05)*time))
                 for _ in range(rng.integers(0, 5)))
     swell = np.interp(time, np.linspace(0, n/SAMPLE_RATE, 8), rng.uniform(0, 1, 8)).astype(np.float32)
-    return (0.1*(noise+tones)*(swell if rng.random() < 0.7 else 1)).astype(np.float32)
+    kind = rng.choice(['swell', 'bursts', 'steady'], p=[0.4, 0.35, 0.25])
+    envelope = {'swell': swell, 'bursts': _bursts(n, rng), 'steady': np.float32(1)}[kind]
+    return (0.1*(noise+tones)*envelope).astype(np.float32)
 
 # %% ../../nbs/language/05_conditions.ipynb #e81c3609
 def _struck_string(n, pitch, rng):

@@ -7,7 +7,7 @@ __all__ = ['FRAME', 'TRIM_DB', 'SILENCE_DB', 'MIN_SOUND_S', 'frame_levels', 'tri
 
 # %% ../../nbs/language/03_vad.ipynb #da9bee0e
 import numpy as np
-from scipy.ndimage import binary_dilation, binary_opening, uniform_filter1d
+from scipy.ndimage import binary_dilation, binary_opening, grey_opening, uniform_filter1d
 
 from .audio import SAMPLE_RATE
 
@@ -29,9 +29,10 @@ def frame_levels(
 def trim_silence(
     samples, # float32, shape (n,), 16 kHz
 )->tuple: # (first sample, sample after the last, seconds of sound between them)
-    "Where the sound begins and ends; (0, 0, 0.0) for silence."
+    "Where the sound begins and ends; (0, 0, 0.0) for silence. The measure is the loudest sound that lasts 80 ms."
     levels = frame_levels(samples)
-    loud = np.flatnonzero(levels > max(levels.max()+TRIM_DB, SILENCE_DB))
+    loudest = grey_opening(levels, 8).max()
+    loud = np.flatnonzero(levels > max(loudest+TRIM_DB, SILENCE_DB))
     if not len(loud): return 0, 0, 0.
     return int(loud[0]*FRAME), int(min((loud[-1]+1)*FRAME, len(samples))), len(loud)*FRAME/SAMPLE_RATE
 
