@@ -19,7 +19,7 @@ help:
 	@echo "make lab         the same install, then open the course in JupyterLab"
 	@echo "make test        every check, on copies: the notebooks and the tests (ten minutes at most)"
 	@echo "make notebooks   run all notebooks and save them with their figures (FLAGS='slow network' for all of it)"
-	@echo "make weights SPEECH=folder VOICES=folder   train the shipped weights again: voices, teacher, network (two hours)"
+	@echo "make weights SPEECH=folder VOICES=folder   train the shipped weights again: voices, teacher, network (four hours)"
 	@echo "make ablation SPEECH=folder                train the six networks that 07_training compares (half an hour)"
 	@echo "make dev         once, for people who change notebooks: git hooks and the merge driver"
 	@echo "make clean       remove .venv and what the others made"
@@ -50,7 +50,8 @@ weights:
 	$(BIN)/python recipes/training_voices.py "$(SPEECH)" --voices "$(VOICES)"
 	$(BIN)/python recipes/teacher.py "$(SPEECH)"
 	$(BIN)/python recipes/language_detector.py "$(SPEECH)"
-	$(BIN)/python benchmarks/language_quality.py "$(SPEECH)" --calibrate
+	$(BIN)/python recipes/calibration.py "$(SPEECH)"
+	$(BIN)/python benchmarks/language_quality.py "$(SPEECH)"
 
 ablation:
 	@$(SETUP) --dev

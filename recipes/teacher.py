@@ -1,7 +1,7 @@
 """Run Whisper base over the training clips, keep 64 numbers of its features every 40 ms, and take its first layers.
 
     pip install -e .[teacher]
-    python recipes/teacher.py FOLDER     # FOLDER holds train_*.parquet; two minutes of one core an hour of speech
+    python recipes/teacher.py FOLDER     # FOLDER holds train_*.parquet; three minutes of one core an hour of speech
 
 Writes, with the settings of teacher.yaml:
 
