@@ -2,7 +2,7 @@
 
     pip install -e .[voices]         # Python 3.11 or 3.12
     npm pack kokoro-js@1.2.1 && tar xzf kokoro-js-1.2.1.tgz package/voices
-    python recipes/training_voices.py FOLDER --voices package/voices    # twenty minutes of one core
+    python recipes/training_voices.py FOLDER --voices package/voices    # half an hour of one core
 
 Writes FOLDER/train_voices.parquet in the layout of the other training tables (one row a clip, `audio` an Ogg Opus
 file), a hundred clips at a time; run again, it goes on from where it stopped. The settings are those of
