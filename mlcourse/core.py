@@ -31,14 +31,15 @@ def cache_folder()->Path: # an existing folder
 # %% ../nbs/library/01_core.ipynb #8fb88a7e
 @contextmanager
 def open_binary(
-    source, # a path, bytes, or a binary file object (which is rewound, and left open)
+    source, # a path, bytes, or a binary file object (rewound if that is possible, else read whole; left open)
     what:str='file', # what to call it in an error: 'clip', 'image'
 ):
     "A binary file object to read `source` from; a bad path is an `OSError` of one sentence."
     if isinstance(source, (bytes, bytearray, memoryview)): yield io.BytesIO(source)
     elif hasattr(source, 'read'):
-        if hasattr(source, 'seek'): source.seek(0)
-        yield source
+        can_seek = source.seekable() if hasattr(source, 'seekable') else hasattr(source, 'seek')
+        if can_seek: source.seek(0)
+        yield source if can_seek else io.BytesIO(source.read()) # what comes from a pipe or the network cannot be rewound
     else:
         path = Path(source)
         if path.is_dir(): raise IsADirectoryError(f"{path} is a folder; give the path of one {what}.")
