@@ -5,7 +5,7 @@
 BIN := .venv/bin
 # PyTorch's threads sleep while they wait. Left to spin, they make training many times slower on a busy machine.
 export OMP_WAIT_POLICY ?= passive
-# uv does not compile what it installs: Python does at the first import, and must be allowed to keep it.
+# uv does not compile what it installs: Python does at the first import, and may keep it.
 unexport PYTHONDONTWRITEBYTECODE
 # Any Python from 3.8 on can run the set-up script; an older one says what is wrong.
 SETUP = for python in python3 python3.14 python3.13 python3.12 python3.11 python "$$PYTHON" python3; do \
