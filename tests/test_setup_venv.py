@@ -128,6 +128,8 @@ def test_somebody_elses_environment_is_used_and_never_replaced(script, project, 
     assert 'move it away' in fails(script, project, capsys, '--python', 'python3.12')
     stopped()
     assert script.main([], root=project) == 0 and len(asked) == 1 and (project/'.venv/precious').exists()
+    moved = project.rename(project.parent/'moved')  # it is told where mlcourse is now
+    assert script.main([], root=moved) == 0 and len(asked) == 2 and (moved/'.venv/precious').exists()
 
 
 def test_no_disk(script, project, asked, monkeypatch, capsys):

@@ -184,15 +184,16 @@ def setup(root, dev=False, wanted=None, torch=None):
                       'PyTorch as asked for): move it away and run it again.')
     # One that cannot serve is made anew: stopped halfway, moved, its Python gone, another one wanted.
     fresh = not foreign and not (fits and stamp.get('fingerprint') and stamp['root'] == str(root))
-    if not fresh and stamp.get('fingerprint') == wish and (stamp['dev'] or not dev): return
+    done = stamp.get('fingerprint') == wish and stamp['root'] == str(root) and (stamp['dev'] or not dev)
+    if done and not fresh: return
     if sys.version_info < (3, 8):
-        raise Problem('Python 3.{} ({}) is too old to bring uv: install {} from https://www.python.org/downloads/.'
-                      .format(sys.version_info[1], sys.executable, PYTHONS))
+        raise Problem(f'Python 3.{sys.version_info[1]} ({sys.executable}) is too old to bring uv: '
+                      f'install {PYTHONS} from https://www.python.org/downloads/.')
     if sys.platform == 'darwin' and os.uname().machine == 'x86_64':
         raise Problem('PyTorch is no longer built for Macs with an Intel processor: use the Colab link in README.md.')
-    # What an environment has stays: the tests' packages, and its build of PyTorch.
-    dev, torch, started = dev or bool(stamp.get('dev')), torch or stamp.get('torch'), time.time()
-    uv = get_uv(root)
+    # What an environment has stays: the tests' packages, its Python, and its build of PyTorch.
+    dev, wanted, torch = dev or bool(stamp.get('dev')), wanted or stamp.get('python'), torch or stamp.get('torch')
+    started, uv = time.time(), get_uv(root)
     pip = [uv, 'pip', 'install', '--python', program(venv, 'python')]
     try:
         if fresh:
@@ -214,8 +215,7 @@ def setup(root, dev=False, wanted=None, torch=None):
         # uv changes nothing before it has everything, so an environment that was whole before still is.
         elif isinstance(error, Problem): write_stamp(venv, **stamp)
         raise
-    write_stamp(venv, fingerprint=wish, dev=dev, torch=torch, python=wanted or stamp.get('python'), root=str(root),
-                foreign=foreign)
+    write_stamp(venv, fingerprint=wish, dev=dev, torch=torch, python=wanted, root=str(root), foreign=foreign)
     shutil.rmtree(str(old), ignore_errors=True)
     print(f'Installed in {time.time() - started:.0f} s.')
 
