@@ -1,4 +1,4 @@
-"""Every library that is imported is declared in settings.ini, for mlcourse itself among its requirements, and pinned."""
+"""Every library that is imported is declared in settings.ini, for mlcourse itself in its requirements, and pinned."""
 import ast, configparser, re, sys
 from pathlib import Path
 
