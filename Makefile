@@ -1,16 +1,17 @@
 # make alone tells what there is. Every target makes .venv when it is not there; a second run does not install again.
-#   PYTHON=python3.12   use this Python instead of the newest supported one found
-#   TORCH=cpu           on Linux: a CPU-only torch, a third of the download and the room on the disk
+#   PYTHON=python3.12   use this Python instead of the first that fits; where none does, uv fetches one
+#   TORCH=cpu           on Linux, the build of PyTorch: cpu (a third of the room) or cuda; else the one that fits the machine
 
 BIN := .venv/bin
 # PyTorch's threads sleep while they wait. Left to spin, they make training many times slower on a busy machine.
 export OMP_WAIT_POLICY ?= passive
-# Any Python can run the set-up script: it looks for one that mlcourse supports, and says so when there is none.
-FIND_PYTHON = for p in python3 python3.13 python3.12 python3.11 python $(PYTHON); do \
-	$$p -c 'import sys; sys.exit(sys.version_info < (3, 6))' 2>/dev/null && echo $$p && break; done
-SETUP = python=$$($(FIND_PYTHON)); \
-	test -n "$$python" || { echo "No Python was found: install Python 3.11 to 3.13 from https://www.python.org/downloads/." >&2; exit 1; }; \
-	$$python tools/setup_venv.py --python "$(PYTHON)" --torch "$(TORCH)"
+# uv does not compile what it installs: Python does at the first import, and may keep it.
+unexport PYTHONDONTWRITEBYTECODE
+# Any Python from 3.8 on can run the set-up script; an older one says what is wrong.
+SETUP = for python in python3 python3.14 python3.13 python3.12 python3.11 python "$$PYTHON" python3; do \
+	"$$python" -c 'import sys, ensurepip; sys.exit(sys.version_info < (3, 8))' 2>/dev/null && break; done; \
+	command -v "$$python" >/dev/null || { echo "No Python was found: install Python 3.11 to 3.14 from https://www.python.org/downloads/." >&2; exit 1; }; \
+	"$$python" tools/setup_venv.py --python "$$PYTHON" --torch "$$TORCH"
 
 .PHONY: help demo lab test notebooks weights ablation dev install clean
 
@@ -23,7 +24,7 @@ help:
 	@echo "make ablation SPEECH=folder                train the six networks that 07_training compares (half an hour)"
 	@echo "make dev         once, for people who change notebooks: git hooks and the merge driver"
 	@echo "make clean       remove .venv and what the others made"
-	@echo "Options: PYTHON=python3.12 chooses the Python, TORCH=cpu the small build of torch on Linux."
+	@echo "Options: PYTHON=python3.12 chooses the Python, TORCH=cpu or cuda the build of PyTorch on Linux."
 
 install:
 	@$(SETUP)
@@ -46,7 +47,7 @@ notebooks:
 # SPEECH holds train_*.parquet and dev.parquet, VOICES the voices of kokoro-js: recipes/training_voices.py says how to get them.
 weights:
 	@$(SETUP) --dev
-	$(BIN)/pip install --quiet -c constraints.txt -e .[voices,teacher]
+	.uv/bin/uv pip install --quiet --python .venv -c constraints.txt -e '.[voices,teacher]'
 	$(BIN)/python recipes/training_voices.py "$(SPEECH)" --voices "$(VOICES)"
 	$(BIN)/python recipes/teacher.py "$(SPEECH)"
 	$(BIN)/python recipes/language_detector.py "$(SPEECH)"
@@ -62,4 +63,4 @@ dev:
 	@$(BIN)/nbdev_install_hooks
 
 clean:
-	rm -rf .venv _demo build dist *.egg-info
+	rm -rf .venv .venv.old .uv _demo build dist *.egg-info

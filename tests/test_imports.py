@@ -1,4 +1,4 @@
-"""Every library that is imported is declared in settings.ini, for mlcourse itself among its requirements."""
+"""Every library that is imported is declared in settings.ini, for mlcourse itself in its requirements, and pinned."""
 import ast, configparser, re, sys
 from pathlib import Path
 
@@ -22,7 +22,7 @@ def imports(folder):
 
 
 @pytest.mark.parametrize('folder', ['mlcourse', *SCRIPTS])
-def test_every_import_is_declared(folder):
+def test_every_import_is_declared_and_pinned(folder):
     config = configparser.ConfigParser()
     config.read(ROOT/'settings.ini', encoding='utf-8')
     extras = [] if folder == 'mlcourse' else ['dev', 'voices', 'teacher']
@@ -30,3 +30,5 @@ def test_every_import_is_declared(folder):
     lines = ' '.join(config['DEFAULT'][key] for key in wanted).split()
     declared = {re.match(r'[\w-]+', line)[0].replace('-', '_').lower() for line in lines}
     assert not {INSTALLED_AS.get(name, name) for name in imports(folder)} - declared
+    pins = re.findall(r'(?m)^([\w-]+)==', (ROOT/'constraints.txt').read_text(encoding='utf-8'))
+    assert not declared - {name.replace('-', '_').lower() for name in pins}

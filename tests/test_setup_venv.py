@@ -1,52 +1,53 @@
 """tools/setup_venv.py: whatever way an install fails, it gives one clear line, and the next one works."""
-import importlib.util, json, os, shutil, subprocess, sys, tempfile
-from collections import namedtuple
+import importlib.util, os, re, shutil, subprocess, sys, zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from types import SimpleNamespace
+from unittest.mock import patch
 
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPT = ROOT/'tools/setup_venv.py'
-pytestmark = pytest.mark.skipif(os.name == 'nt', reason='the stand-ins for Python are shell scripts')
+DEAD = 'http://127.0.0.1:9'  # where nobody listens
+BINARIES = Path(sys.prefix).parent/'.uv'/('Scripts' if os.name == 'nt' else 'bin')
+UV = shutil.which('uv', path=os.pathsep.join([str(BINARIES), os.environ['PATH']]))
 
 
 @pytest.fixture
-def script(tmp_path, monkeypatch):
-    monkeypatch.setattr(tempfile, 'tempdir', str(tmp_path))  # takes pip's logs
+def script(monkeypatch):
     spec = importlib.util.spec_from_file_location('setup_venv', SCRIPT)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
-    return module
+    monkeypatch.setattr(module, 'LINUX', True)
+    monkeypatch.setattr(module.shutil, 'disk_usage', lambda _: SimpleNamespace(free=500e9))
+    monkeypatch.setattr(module, 'has_nvidia', lambda: True)
+    with patch.dict(os.environ): yield module
 
 
 @pytest.fixture
 def project(tmp_path):
-    "A folder with what the script reads."
-    root = tmp_path/'project'
+    "A folder with what the script reads, under a name that shells and make stumble over."
+    root = tmp_path/'a $b c'
     root.mkdir()
     for name in ('settings.ini', 'setup.py', 'pyproject.toml', 'constraints.txt'): shutil.copy(ROOT/name, root)
     return root
 
 
 @pytest.fixture
-def only(tmp_path, monkeypatch, script):
-    "Put stand-ins for Python on a PATH of their own: only(python3='...shell script...')."
-    folder = tmp_path/'bin'
-    folder.mkdir()
+def asked(script, project, monkeypatch):
+    "What uv was asked to install, by a stand-in whose environments are a folder with an empty file."
+    asked = []
 
-    def put(**scripts):
-        for name, text in scripts.items():
-            (folder/name).write_text(f'#!/bin/sh\n{text}\n')
-            (folder/name).chmod(0o755)
-        monkeypatch.setenv('PATH', str(folder))
-        monkeypatch.setattr(script.sys, 'executable', str(folder/'absent'))
-        return folder
-    return put
-
-
-def says(version, has_venv=True, bits=64):
-    facts = dict(version=version, has_venv=has_venv, path='/opt/python', machine='arm64', bits=bits)
-    return f"echo '{json.dumps(facts)}'"
+    def run(root, *command):
+        if command[1] == 'venv': (root/'.venv/python').touch()
+        else: asked.append(list(command[5:]))
+    monkeypatch.setattr(script, 'run', run)
+    monkeypatch.setattr(script, 'minor_version', lambda venv: (venv/'python').exists() and sys.version_info[1])
+    monkeypatch.setattr(script, 'get_uv', lambda root: UV or 'uv')
+    return asked
 
 
 def fails(script, project, capsys, *arguments):
@@ -57,192 +58,188 @@ def fails(script, project, capsys, *arguments):
     return output
 
 
-def test_python_too_old(script, project, only, capsys):
-    only(python3=says([3, 9]))
-    assert 'Python 3.9 (/opt/python) is too old: mlcourse needs Python 3.11 to 3.13' in fails(script, project, capsys)
-    assert not (project/'.venv').exists()
-
-
-def test_python_too_new(script, project, only, capsys):
-    only(python3=says([3, 15]))
-    assert 'too new: mlcourse needs Python 3.11 to 3.13' in fails(script, project, capsys)
-
-
-def test_newest_supported_python_is_taken(script, project, only):
-    only(python3=says([3, 14]), python=says([2, 7]), **{'python3.12': says([3, 12]), 'python3.11': says([3, 11])})
-    assert script.choose_python(script.supported(project))['version'] == (3, 12)
-
-
-def test_a_python_that_does_not_run_is_passed_over(script, project, only):
-    only(python3=says([3, 11]), **{'python3.13': 'echo "pyenv: python3.13: command not found" >&2; exit 127'})
-    assert script.choose_python(script.supported(project))['version'] == (3, 11)
-
-
-def test_no_python(script, project, only, capsys):
-    only()
-    assert 'No Python was found' in fails(script, project, capsys)
-
-
-def test_named_python(script, project, only, capsys):
-    only(mine=says([3, 8]), broken='exit 1', short=says([3, 12], bits=32))
-    assert 'PYTHON=absent does not run' in fails(script, project, capsys, '--python', 'absent')
-    assert 'PYTHON=broken does not run' in fails(script, project, capsys, '--python', 'broken')
-    assert 'Python 3.8 (/opt/python) is too old' in fails(script, project, capsys, '--python', 'mine')
-    assert '32-bit' in fails(script, project, capsys, '--python', 'short')
-
-
-def test_no_venv_module(script, project, only, tmp_path, capsys):
-    "A real Python whose ensurepip cannot be imported, as Debian's is without python3-venv."
-    blocked = tmp_path/'blocked'
-    blocked.mkdir()
-    (blocked/'ensurepip.py').write_text('raise ImportError("taken out")')
-    only(python3=f'PYTHONPATH={blocked} exec {sys.executable} "$@"')
-    output = fails(script, project, capsys)
-    assert 'has no venv module' in output and f'apt install python3.{sys.version_info[1]}-venv' in output
-
-
-def test_unknown_torch(script, project, capsys):
-    assert 'TORCH=cuda is not known' in fails(script, project, capsys, '--torch', 'cuda')
-
-
-def old_pythons():
-    "Pythons from 3.6 to 3.10 on this machine."
-    places = [shutil.which(f'python3.{minor}') for minor in range(6, 11)]
-    places += map(str, Path.home().glob('.pyenv/versions/3.*/bin/python'))
-    is_old = ['-c', 'import sys; sys.exit(not (3, 6) <= sys.version_info < (3, 11))']
-    good = [p for p in places if p and subprocess.run([p, *is_old], stderr=subprocess.DEVNULL).returncode == 0]
-    return good or [pytest.param('', marks=pytest.mark.skip('no old Python on this machine'))]
-
-
-@pytest.mark.parametrize('python', old_pythons())
-def test_old_pythons_give_the_line(python, tmp_path):
-    done = subprocess.run([python, SCRIPT, '--python', python], capture_output=True, text=True, cwd=tmp_path)
-    assert done.returncode == 1 and 'is too old: mlcourse needs Python 3.11 to 3.13.' in done.stderr
-    assert done.stderr.count('\n') == 1 and not done.stdout
-
-
-def test_no_disk(script, project, monkeypatch, capsys):
-    usage = namedtuple('usage', 'total used free')
-    monkeypatch.setattr(script.shutil, 'disk_usage', lambda _: usage(50e9, 49e9, 1e9))
-    monkeypatch.setattr(script.sys, 'platform', 'linux')
-    output = fails(script, project, capsys, '--python', sys.executable)
-    assert 'needs' in output and '1.0 GB' in output and 'TORCH=cpu' in output
-    output = fails(script, project, capsys, '--python', sys.executable, '--torch', 'cpu')
-    assert f'needs {script.DISK_GB["cpu"][1]} GB' in output and 'TORCH=cpu' not in output
-    assert not (project/'.venv').exists()
-
-
-@pytest.fixture
-def roomy(script, monkeypatch):
-    usage = namedtuple('usage', 'total used free')
-    monkeypatch.setattr(script.shutil, 'disk_usage', lambda _: usage(500e9, 0, 500e9))
-
-
-def test_no_network(script, project, roomy, monkeypatch, capsys):
-    "A real environment and a real pip, with an index at a port where nobody listens."
-    for name in [n for n in os.environ if n.startswith('PIP_')]: monkeypatch.delenv(name)
-    monkeypatch.setenv('PIP_CONFIG_FILE', os.devnull)
-    monkeypatch.setenv('PIP_INDEX_URL', 'http://127.0.0.1:9/simple')
-    monkeypatch.setenv('PIP_RETRIES', '0')
-    output = fails(script, project, capsys, '--python', sys.executable)
-    assert output.startswith('The package index cannot be reached: look at the network')
-    assert Path(output.rsplit(' ', 1)[1].rstrip(')')).is_file()
-    assert not (project/'.venv').exists()
-
-
-@pytest.fixture
-def pip(script, roomy, monkeypatch):
-    "Real environments, made without pip to be quick, and a stand-in for pip that keeps what it was asked."
-    asked = []
-    def make_venv(venv, python): subprocess.run([python, '-m', 'venv', '--without-pip', venv], check=True)
-    monkeypatch.setattr(script, 'run_pip', lambda venv, arguments, log: asked.append(arguments))
-    monkeypatch.setattr(script, 'make_venv', make_venv)
-    return asked
-
-
-def test_second_run_does_nothing(script, project, pip):
-    setup = ['--python', sys.executable]
-    assert script.main(setup, root=project) == 0 and len(pip) == 1
-    assert pip[0][-2:] == ['--editable', '.'] and pip[0][:2] == ['--constraint', str(project/'constraints.txt')]
-    assert script.main(setup, root=project) == 0 and script.main([], root=project) == 0 and len(pip) == 1
+def test_second_run_does_nothing(script, project, asked):
+    assert script.main([], root=project) == 0
+    assert asked == [['--constraint', 'constraints.txt', '--editable', '.']]
+    assert script.main([], root=project) == 0 and len(asked) == 1
     # The tests' packages come on top, and stay.
-    assert script.main(['--dev'], root=project) == 0 and pip[-1][-1] == '.[dev]' and len(pip) == 2
-    assert script.main(['--dev'], root=project) == 0 and script.main([], root=project) == 0 and len(pip) == 2
+    assert script.main(['--dev'], root=project) == 0 and asked[-1][-1] == '.[dev]' and len(asked) == 2
+    assert script.main(['--dev'], root=project) == 0 and script.main([], root=project) == 0 and len(asked) == 2
     with (project/'constraints.txt').open('a') as file: file.write('# changed\n')
-    assert script.main([], root=project) == 0 and pip[-1][-1] == '.[dev]' and len(pip) == 3
-
-
-def test_cpu_pair(script, project, pip, monkeypatch):
-    monkeypatch.setattr(script.sys, 'platform', 'linux')
-    assert script.main(['--torch', 'cpu', '--python', sys.executable], root=project) == 0
-    pins = [line for line in (ROOT/'constraints.txt').read_text().splitlines() if line.startswith('torch')]
-    assert len(pins) == 2 and pip[0] == ['--no-deps', '--index-url', 'https://download.pytorch.org/whl/cpu', *pins]
-    # Once chosen it stays, also without saying so again.
-    assert script.main([], root=project) == 0 and len(pip) == 2
-    (project/'setup.py').write_text('# changed')
-    assert script.main([], root=project) == 0 and pip[2] == pip[0]
-
-
-def test_stopped_halfway_starts_afresh(script, project, pip, monkeypatch, capsys):
-    stand_in = script.run_pip
-
-    def pull_the_plug(venv, arguments, log): raise KeyboardInterrupt
-    monkeypatch.setattr(script, 'run_pip', pull_the_plug)
-    assert 'Stopped' in fails(script, project, capsys, '--python', sys.executable)
-    (project/'.venv/half').touch()
-    monkeypatch.setattr(script, 'run_pip', stand_in)
-    assert script.main(['--python', sys.executable], root=project) == 0
-    assert not (project/'.venv/half').exists() and not (project/'.venv/unfinished').exists()
-
-
-def test_failed_update_keeps_the_environment(script, project, pip, monkeypatch, capsys):
-    assert script.main(['--python', sys.executable], root=project) == 0
-    (project/'.venv/whole').touch()
-    (project/'setup.py').write_text('# changed')
-
-    def no_network(venv, arguments, log): raise script.Problem('No network.')
-    with monkeypatch.context() as patch:
-        patch.setattr(script, 'run_pip', no_network)
-        assert fails(script, project, capsys) == 'No network.'
-    assert script.main([], root=project) == 0 and (project/'.venv/whole').exists()
-
-
-def test_moved_folder_starts_afresh(script, project, pip):
-    assert script.main(['--python', sys.executable], root=project) == 0
+    assert script.main([], root=project) == 0 and asked[-1][-1] == '.[dev]' and len(asked) == 3
+    # A folder that was moved needs a new one.
     (project/'.venv/old').touch()
     moved = project.rename(project.parent/'moved')
-    assert script.main(['--python', sys.executable], root=moved) == 0 and not (moved/'.venv/old').exists()
+    assert script.main([], root=moved) == 0 and len(asked) == 4 and not (moved/'.venv/old').exists()
 
 
-def test_somebody_elses_environment_is_never_removed(script, project, pip, capsys):
+@pytest.mark.parametrize('minor, wrong', [(9, 'old'), (15, 'new')])
+def test_python_not_supported(script, project, asked, monkeypatch, capsys, minor, wrong):
+    monkeypatch.setattr(script, 'minor_version', lambda venv: minor)
+    said = fails(script, project, capsys, '--python', f'python3.{minor}')
+    assert said == f'Python 3.{minor} is too {wrong}: mlcourse needs Python 3.11 to 3.14.'
+    assert not asked and not (project/'.venv').exists()
+
+
+@pytest.mark.parametrize('failing, arguments', [
+    ('install', ['--dev']), ('install', ['--torch', 'cpu']), ('make_venv', ['--python', 'absent'])])
+def test_a_failed_install_leaves_what_works(script, project, asked, monkeypatch, capsys, failing, arguments):
+    assert script.main([], root=project) == 0
+    (project/'.venv/whole').touch()
+
+    def fail(*arguments): raise script.Problem('It failed.')
+    monkeypatch.setattr(script, failing, fail)
+    assert fails(script, project, capsys, *arguments) == 'It failed.' and (project/'.venv/whole').exists()
+    assert script.main([], root=project) == 0 and len(asked) == 1 and not (project/'.venv.old').exists()
+
+
+@pytest.fixture(params=[False, True], ids=['Ctrl-C', 'killed'])
+def stopped(request, script, project, monkeypatch, capsys):
+    "Run main, which is stopped halfway; where it is killed, nothing is put right afterwards."
+    def stop(*arguments):
+        (project/'.venv/half').touch()
+        raise KeyboardInterrupt
+
+    def run(*arguments):
+        with monkeypatch.context() as patch:
+            patch.setattr(script, 'install', stop)
+            if request.param: patch.setattr(script, 'restore', lambda venv, old: None)
+            assert fails(script, project, capsys, *arguments).startswith('Stopped.')
+    return run
+
+
+def test_stopped_halfway_starts_afresh(script, project, asked, stopped):
+    stopped()
+    assert script.main([], root=project) == 0 and not (project/'.venv/half').exists()
+    (project/'setup.py').write_text('# changed')
+    stopped()  # an update, which may leave anything
+    assert script.main([], root=project) == 0 and not (project/'.venv/half').exists()
+    (project/'.venv/whole').touch()
+    stopped('--torch', 'cpu')  # a new one in the place of one that works
+    assert script.main([], root=project) == 0 and (project/'.venv/whole').exists() and len(asked) == 2
+    assert not (project/'.venv.old').exists()
+
+
+def test_somebody_elses_environment_is_used_and_never_replaced(script, project, asked, stopped, capsys):
     (project/'.venv').mkdir()
     (project/'.venv/precious').touch()
-    assert 'move it away' in fails(script, project, capsys, '--python', sys.executable)
-    assert (project/'.venv/precious').exists()
+    assert 'made by somebody else' in fails(script, project, capsys)
+    (project/'.venv/python').touch()
+    assert 'move it away' in fails(script, project, capsys, '--python', 'python3.12')
+    stopped()
+    assert script.main([], root=project) == 0 and len(asked) == 1 and (project/'.venv/precious').exists()
+    moved = project.rename(project.parent/'moved')  # it is told where mlcourse is now
+    assert script.main([], root=moved) == 0 and len(asked) == 2 and (moved/'.venv/precious').exists()
+
+
+def test_no_disk(script, project, asked, monkeypatch, capsys):
+    monkeypatch.setattr(script.shutil, 'disk_usage', lambda _: SimpleNamespace(free=1e9))
+    assert 'needs 8 GB' in (said := fails(script, project, capsys)) and '1.0 GB' in said and 'TORCH=cpu' in said
+    assert 'needs 3 GB' in (said := fails(script, project, capsys, '--torch', 'cpu')) and 'TORCH' not in said
+    assert not (project/'.venv').exists()
+
+
+def test_no_venv_module(script, project, monkeypatch, capsys):
+    "As Debian's Python is without python3-venv."
+    monkeypatch.setitem(sys.modules, 'ensurepip', None)
+    said = fails(script, project, capsys)
+    assert 'has no venv module' in said and f'apt install python3.{sys.version_info[1]}-venv' in said
+
+
+def test_no_network(script, project, monkeypatch, capsys):
+    "A real environment and a real pip, with an index at a port where nobody listens."
+    for name, value in dict(CONFIG_FILE=os.devnull, INDEX_URL=DEAD, RETRIES='0').items():
+        monkeypatch.setenv(f'PIP_{name}', value)
+    assert fails(script, project, capsys).startswith('The package index cannot be reached: look at the network')
+    assert not (project/'.venv').exists()
+
+
+def test_old_pythons_give_the_line(project):
+    pythons = list(Path.home().glob('.pyenv/versions/3.[67].*/bin/python'))
+    if not pythons: pytest.skip('no old Python on this machine')
+    shutil.copytree(SCRIPT.parent, project/'tools')
+    for python in pythons:
+        done = subprocess.run([python, project/'tools/setup_venv.py'], capture_output=True, text=True)
+        assert done.returncode == 1 and 'is too old to bring uv: install Python 3.11 to 3.14' in done.stderr
+        assert done.stderr.count('\n') == 1 and not done.stdout
+
+
+def test_uv_looks_where_pip_looks(script, project, monkeypatch):
+    for name in {*script.FROM_PIP.values(), 'UV_INDEX_STRATEGY', *(n for n in os.environ if n.startswith('PIP_'))}:
+        monkeypatch.delenv(name, raising=False)
+    (project/'pip.conf').write_text('[global]\nindex-url = https://one\nfind-links =\n  /a\n  /b\n'
+                                    '[install]\nindex-url = https://two\nextra-index-url = https://three\n')
+    monkeypatch.setenv('PIP_CONFIG_FILE', str(project/'pip.conf'))
+    monkeypatch.setenv('PIP_CERT', '/c.pem')
+    monkeypatch.setattr(script, 'program', lambda home, name: sys.executable if name == 'python' else name)
+    monkeypatch.setattr(script, 'run', lambda *command: None)
+    script.get_uv(project)
+    assert os.environ.items() >= dict(UV_DEFAULT_INDEX='https://two', UV_INDEX='https://three', UV_FIND_LINKS='/a,/b',
+                                      SSL_CERT_FILE='/c.pem', UV_INDEX_STRATEGY='unsafe-best-match').items()
+
+
+@pytest.mark.parametrize('said, told', [
+    ('error: Failed to download `a==1`\n  cause: No space left on device (os error 28)', 'The disk is full'),
+    ('error: Failed\n  cause: error sending request for url (https://x.org/a)', 'index at https://x.org cannot'),
+    ('error: Failed\n  cause: https://x.org/python-build-standalone/x', 'No fitting Python was found, and none could'),
+    ('Resolved\nerror: None\n  cause: Because no b==1.\n\nhint: x', 'The install failed: None: Because no b==1.'),
+    ('', 'no reason was given')])
+def test_explain(script, said, told): assert told in script.explain(said)
+
+
+def test_build_of_torch(script, project, asked, monkeypatch, capsys):
+    monkeypatch.setattr(script, 'choose_torch', lambda root, pip: ('cpu', 'this is why'))
+    assert script.main([], root=project) == 0 and asked[0] == script.cpu_pair(project) and len(asked) == 2
+    assert 'PyTorch for the processor: this is why.' in capsys.readouterr().out
+    # Once chosen it stays; another one is a new environment.
+    assert script.main(['--dev'], root=project) == 0 and asked[2] == asked[0] and len(asked) == 4
+    assert script.main(['--torch', 'cuda'], root=project) == 0 and len(asked) == 5
+    assert 'TORCH=tpu is not known' in fails(script, project, capsys, '--torch', 'tpu')
+
+
+@pytest.fixture
+def pip(script, project, tmp_path, monkeypatch):
+    "The real uv's `pip install` in a new environment, and a stand-in for PyTorch's index with two empty wheels."
+    if not UV: pytest.skip('this environment was not made by uv')
+    for name, version in re.findall(r'(?m)^(torch(?:vision)?)==([\d.]+)$', (project/'constraints.txt').read_text()):
+        wheel, info = f'{name}-{version}+cpu-py3-none-any.whl', f'{name}-{version}+cpu.dist-info'
+        (tmp_path/'index'/name).mkdir(parents=True)
+        with zipfile.ZipFile(tmp_path/'index'/name/wheel, 'w') as file:
+            file.writestr(f'{info}/METADATA', f'Metadata-Version: 2.1\nName: {name}\nVersion: {version}+cpu\n')
+            file.writestr(f'{info}/WHEEL', 'Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n')
+            file.writestr(f'{info}/RECORD', '')
+    server = ThreadingHTTPServer(('127.0.0.1', 0), partial(SimpleHTTPRequestHandler, directory=str(tmp_path/'index')))
+    Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(script, 'CPU_INDEX', f'http://127.0.0.1:{server.server_port}')
+    monkeypatch.setattr(script, 'has_nvidia', lambda: False)
+    monkeypatch.setenv('UV_CACHE_DIR', str(tmp_path/'cache'))
     subprocess.run([sys.executable, '-m', 'venv', '--without-pip', project/'.venv'], check=True)
-    assert script.main([], root=project) == 0 and (project/'.venv/precious').exists()
+    assert script.minor_version(project/'.venv') == sys.version_info[1] and not script.minor_version(project)
+    yield [UV, 'pip', 'install', '--python', script.program(project/'.venv', 'python')]
+    server.shutdown()
 
 
-@pytest.mark.parametrize('output, told', [
-    ('ERROR: Could not install packages due to an OSError: [Errno 28] No space left on device', 'The disk is full'),
-    ("WARNING: Retrying ... NewConnectionError('x: Failed to establish a new connection')\n"
-     'ERROR: No matching distribution found for setuptools>=77', 'cannot be reached'),
-    ('ERROR: No matching distribution found for torch==2.15.0', 'has no torch==2.15.0'),
-    ('ERROR: Cannot install a and b because these package versions have conflicting dependencies.',
-     'conflicting dependencies.'),
-    ('', 'pip gave no reason.')])
-def test_explain(script, output, told): assert told in script.explain(output.splitlines(True))
+def test_which_build_of_torch_fits(script, project, pip, monkeypatch):
+    assert script.choose_torch(project, pip) == ('cpu', 'this machine has no NVIDIA card')
+    monkeypatch.setattr(script, 'PATIENCE', 3)
+    with ThreadingHTTPServer(('127.0.0.1', 0), None) as silent:  # accepts, and never answers
+        for index in f'http://127.0.0.1:{silent.server_port}', DEAD:
+            monkeypatch.setattr(script, 'CPU_INDEX', index)
+            assert script.choose_torch(project, pip)[1].endswith(f'{index}, which has the small build, does not answer')
+    monkeypatch.setattr(script, 'has_nvidia', lambda: True)
+    assert script.choose_torch(project, pip) == ('cuda', 'this machine has an NVIDIA card')
 
 
-def test_activity(script):
-    wheel = 'torch-2.15.0-cp311-cp311-manylinux_2_28_x86_64.whl'
-    assert script.activity(f'  Downloading {wheel} (531.2 MB)\n') == 'downloading torch (531.2 MB)'
-    assert script.activity('Collecting numpy==2.4.6 (from -c constraints.txt (line 9))') == 'collecting numpy'
-    assert script.activity('Installing collected packages: a, b, c') == 'unpacking 3 packages'
-    assert script.activity('WARNING: a package is odd') is None
+def test_the_pair_is_taken_and_kept(script, project, pip, tmp_path):
+    script.run(project, *pip, *script.cpu_pair(project))
+    assert len(list(project.glob('.venv/**/torch*+cpu.dist-info'))) == 2
+    script.run(project, *pip, '--offline', *script.cpu_pair(project)[3:])  # the same numbers, without +cpu
+    for wheel in tmp_path.glob('index/*/*.whl'): wheel.write_bytes(wheel.read_bytes()[:-30])
+    with pytest.raises(script.Problem, match=r'A download is broken \(torch(vision)?==[\d.]+\+cpu\): run it again'):
+        script.run(project, *pip, '--no-cache', '--reinstall', *script.cpu_pair(project))
 
 
-make = pytest.mark.skipif(not shutil.which('make'), reason='needs make')
+make = pytest.mark.skipif(os.name == 'nt' or not shutil.which('make'), reason='needs make, and shells as on Linux')
 
 
 @make
@@ -256,4 +253,4 @@ def test_make_without_any_python(tmp_path):
     for name in ('sh', 'echo', 'test'): (tmp_path/name).symlink_to(shutil.which(name))
     command = [shutil.which('make'), 'demo', 'SHELL=/bin/sh']
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env={'PATH': str(tmp_path)})
-    assert done.returncode != 0 and 'No Python was found: install Python 3.11 to 3.13' in done.stderr
+    assert done.returncode != 0 and 'No Python was found: install Python 3.11 to 3.14' in done.stderr

