@@ -30,7 +30,8 @@ def draw_videos(settings, rng):
     start, end = map(pd.Timestamp, settings['period'])
     days = rng.integers(5, (end - start).days - 10, n + n_shorts)
     shown = settings['impressions']
-    impressions = shown['median']*np.exp(rng.normal(0, shown['sd_log'], len(short)))
+    age = ((end - start).days - days)/300
+    impressions = shown['median']*np.exp(rng.normal(0, shown['sd_log'], len(short)))*age**shown['age_power']
     pairs = rng.permutation(len(settings['adjectives'])*len(settings['things']))[:len(short)]
     adjectives, things, endings = (settings[name] for name in ('adjectives', 'things', 'endings'))
     titles = [(adjectives[i % 10], things[i//10], rng.choice(endings)) for i in pairs]
@@ -84,7 +85,8 @@ def draw(video, settings, rng):
     "The drawn thumbnail of a video."
     qualities = {name: quality(name, rng.uniform()) for name in QUALITIES}
     qualities |= dict(face_height=quality('face_height', rng.uniform(.65, 1)) if video.face else 0.,
-                      contrast=rng.uniform(45, 60), clutter=int(rng.integers(0, 12)))
+                      brightness=rng.uniform(105, 150), contrast=rng.uniform(45, 60),
+                      colourfulness=rng.uniform(25, 50), clutter=int(rng.integers(0, 12)))
     design = channel_design(int(rng.choice(settings['designs'])))
     return draw_thumbnail(qualities, design, video.words.split(), int(rng.integers(1e9)))[0]
 

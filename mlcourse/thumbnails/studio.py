@@ -116,7 +116,7 @@ def _rows(data, name):
     known, text, delimiter, place = max(layouts, key=lambda layout: layout[0])
     try: rows = [row for row in csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)]
     except csv.Error as error: raise UnreadableExport(f"{name} cannot be read as a table: {error}; {HOW}.") from error
-    return rows[place], [row for row in rows[place+1:] if any(row)]
+    return rows[place], [row for row in rows[place+1:] if any(row[1:])] # a lone cell: 'Showing top 500 results'
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #ec5d02a8
 def _is_id(cell): return bool(VIDEO_ID.fullmatch(cell))
@@ -261,7 +261,7 @@ def _files(source):
     "(name, CSV files as (name, bytes)) of a path, zip, folder, bytes or file object."
     is_path = isinstance(source, (str, Path))
     name = _shown(source) if is_path else 'The export'
-    paths = sorted(Path(source).glob('*.csv'))[:MAX_FILES] if is_path and Path(source).is_dir() else ()
+    paths = sorted(Path(source).glob('*.[cC][sS][vV]'))[:MAX_FILES] if is_path and Path(source).is_dir() else ()
     def content(source):
         with open_binary(source, 'export') as file: return _read_at_most(file, name, MAX_BYTES)
     return name, ((_shown(path), content(path)) for path in paths) if paths else _csv_files(content(source), name)
@@ -439,7 +439,7 @@ VIEWS_CHANGED = pd.Timestamp('2026-08-24', tz='UTC')
 
 def relative_views(
     videos, # a videos table of one channel, all read on the same day
-    neighbours:int=10, # to compare with: those published nearest in time, on the same side of `VIEWS_CHANGED`
+    neighbours:int=6, # to compare with: those published nearest in time, on the same side of `VIEWS_CHANGED`
 )->pd.Series: # views / the neighbours' median; missing with fewer than 4 of them
     "How often each video was watched, relative to the channel's videos of about the same age."
     known = videos.dropna(subset=['published_at', 'view_count']).sort_values('published_at')
