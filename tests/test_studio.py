@@ -213,6 +213,8 @@ NOT_ONE = {
                         "chart's file.*Table data"),
     'total only': ('Content,Views,Thumbnail impressions\nTotal,2,4\n', 'holds no videos.*Table data'),
     'takeout': ('Video ID,Approx Duration (ms),Channel ID\ndQw4w9WgXcQ,5,UC\n', 'Takeout'),
+    'half-known language': ('Content,Videotitel,Weergaven\nTotaal,,9\ndQw4w9WgXcQ,x,5\n-AbcdefghiJ,y,4\n', 'English'),
+    'likes only': ('Content,Video title,Likes\nTotal,,9\ndQw4w9WgXcQ,x,5\n-AbcdefghiJ,y,4\n', 'views, impressions'),
     'unknown language': ('Innhold,Videotittel,Visninger\nTotalt,,9\ndQw4w9WgXcQ,x,5\n-AbcdefghiJ,y,4\n', 'English'),
     'other table': ('name,price\nbread,3\n', 'not an export'),
     'text': ('Dear diary.', 'not an export'), 'empty': ('', 'no table'), 'blank lines': ('\n\n\n', 'not an export'),

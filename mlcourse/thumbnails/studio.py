@@ -119,6 +119,8 @@ def _rows(data, name):
     return rows[place], [row for row in rows[place+1:] if any(row[1:])] # a lone cell: 'Showing top 500 results'
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #ec5d02a8
+_MEASURES = {'view_count', 'impressions', 'click_through_rate', 'watch_hours'}
+
 def _is_id(cell): return bool(VIDEO_ID.fullmatch(cell))
 
 def _id(cell): return _plain(cell[:100]).lstrip("'")
@@ -133,15 +135,14 @@ def _what_it_is(header, rows):
         return f"has one row a day, not one a video; choose Table data.csv from the same export, or {HOW}"
     if first.casefold() == 'video id' and 'video_id' not in known:
         return f"is a list of videos without impressions, as Google Takeout makes; {HOW}"
+    if len(header) > 2 and any(_is_id(_id(row[0])) for row in rows[1:3]) and not _MEASURES & known:
+        return ("has no views, impressions or watch time under a name that we know; add these columns, "
+                "set YouTube Studio to English, and export again")
     if 'video_id' in known: return f"holds no videos; choose Table data.csv from the same export, or {HOW}"
     if known: return f"is broken down by {first!r}, not by video; choose the Content breakdown: {HOW}"
-    if rows and len(header) > 2 and np.mean([_is_id(_id(row[0])) for row in rows]) > .5:
-        return "has headers in a language we do not know; set YouTube Studio to English and export again"
     return f"is not an export of YouTube Studio; {HOW}"
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #bbc20402
-_MEASURES = {'view_count', 'impressions', 'click_through_rate', 'watch_hours'}
-
 def _cells(data, name):
     "A CSV file with one row a video as a DataFrame of texts; what else there is in it is left out, and said."
     header, rows = _rows(data, name)
