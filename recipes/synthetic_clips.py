@@ -145,13 +145,13 @@ def make(folder, settings):
     return clips
 
 
-def copy_examples(folder, package_folder, clips, settings):
-    "The first pair of three test voices, as mlcourse/clips."
+def copy_pairs(folder, package_folder, clips, voices):
+    "The first pair of some voices, as a folder of the package."
     package_folder.mkdir(parents=True, exist_ok=True)
-    examples = clips[clips.speaker.isin(settings['examples']) & clips.path.str.endswith('/0.opus')]
-    names = [f'{clip.language}-{clip.speaker}.opus' for clip in examples.itertuples()]
-    for path, name in zip(examples.path, names): shutil.copyfile(folder/path, package_folder/name)
-    write_csv(examples.assign(path=names), package_folder/'clips.csv')
+    pairs = clips[clips.speaker.isin(voices) & clips.path.str.endswith('/0.opus')]
+    names = [f'{clip.language}-{clip.speaker}.opus' for clip in pairs.itertuples()]
+    for path, name in zip(pairs.path, names): shutil.copyfile(folder/path, package_folder/name)
+    write_csv(pairs.assign(path=names), package_folder/'clips.csv')
 
 
 def report(folder, clips):
@@ -184,14 +184,15 @@ def main():
     parser = argparse.ArgumentParser(description='Speak the synthetic clips of data/clips.')
     parser.add_argument('--folder', type=Path, default=HERE.parent/'data'/'clips', help='where the clips go')
     parser.add_argument('--package', type=Path, default=HERE.parent/'mlcourse'/'clips',
-                        help='where six of them go too')
+                        help='where six of them go too, and forty to rehearse')
     parser.add_argument('--settings', type=Path, default=HERE/'synthetic_clips.yaml')
     parser.add_argument('--rate', action='store_true', help='only measure seconds a phoneme')
     args = parser.parse_args()
     settings = yaml.safe_load(args.settings.read_text(encoding='utf-8'))
     if args.rate: return measure_rate(settings)
     clips = make(args.folder, settings)
-    copy_examples(args.folder, args.package, clips, settings)
+    copy_pairs(args.folder, args.package, clips, settings['examples'])
+    copy_pairs(args.folder, args.package/'replay', clips, settings['replay'])
     report(args.folder, clips)
 
 

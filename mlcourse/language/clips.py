@@ -4,10 +4,11 @@
 
 # %% auto #0
 __all__ = ['COLUMNS', 'MIN_BYTES', 'FLEURS_URL', 'FLEURS_LICENSE', 'FLEURS_LANGUAGES', 'FLEURS_SPLITS', 'ROLES', 'MIN_SIMILARITY',
-           'MIN_CORRELATION', 'UnreadableTable', 'read_clips', 'example_clips', 'synthetic_clips', 'clip_seconds',
-           'UnusableFolder', 'folder_clips', 'read_fleurs_table', 'UnusableArchive', 'unpack', 'fleurs_clips', 'source',
-           'window_starts', 'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'trainable',
-           'fingerprint', 'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
+           'MIN_CORRELATION', 'UnreadableTable', 'read_clips', 'example_clips', 'real_examples', 'replay_clips',
+           'synthetic_clips', 'real_clips', 'clip_seconds', 'UnusableFolder', 'folder_clips', 'read_fleurs_table',
+           'UnusableArchive', 'unpack', 'fleurs_clips', 'source', 'window_starts', 'windows', 'split_by_speaker',
+           'split_by_corpus', 'read_ledger', 'roles', 'trainable', 'fingerprint', 'maximal_cross_correlation',
+           'duplicates', 'shortcut_features', 'probe_shortcuts']
 
 # %% ../../nbs/language/04_clips.ipynb #821a3bc0
 import csv, hashlib, os, shutil, tarfile, warnings, zlib
@@ -55,15 +56,33 @@ def example_clips()->pd.DataFrame: # six rows
     "The six clips that come with the package."
     return read_clips(Path(str(files('mlcourse')/'clips'/'clips.csv')))
 
+# %% ../../nbs/language/04_clips.ipynb #b531779d
+def real_examples()->pd.DataFrame: # six rows
+    "Three people in both languages, words strung together to about three seconds; they come with the package too."
+    return read_clips(Path(str(files('mlcourse')/'clips'/'real'/'clips.csv')))
+
+# %% ../../nbs/language/04_clips.ipynb #ea312814
+def replay_clips()->pd.DataFrame: # forty rows
+    "Twenty synthetic voices to rehearse while a detector adapts: package data, so always the same."
+    return read_clips(Path(str(files('mlcourse')/'clips'/'replay'/'clips.csv')))
+
 # %% ../../nbs/language/04_clips.ipynb #6477fc22
+def _in_repository(name, instead):
+    "A file of the repository's data folder, found from the package or else from the working folder."
+    for folder in [Path(str(files('mlcourse'))).parent, Path.cwd(), *Path.cwd().parents]:
+        if (folder/'data'/name).is_file(): return folder/'data'/name
+    raise FileNotFoundError(f"data/{name} is in the course's repository, which is not here; "
+                            f"clone it and start Python inside it, or use {instead}().")
+
+# %% ../../nbs/language/04_clips.ipynb #04183db9
 def synthetic_clips()->pd.DataFrame: # about 400 rows
     "The synthetic clips of the repository's data/clips."
-    folders = [Path(str(files('mlcourse'))).parent, Path.cwd(), *Path.cwd().parents]
-    for folder in folders:
-        table = folder/'data'/'clips'/'clips.csv'
-        if table.is_file(): return read_clips(table)
-    raise FileNotFoundError("The synthetic clips (data/clips) are in the course's repository, which is not here; "
-                            "clone it and start Python inside it, or use example_clips().")
+    return read_clips(_in_repository('clips/clips.csv', 'example_clips'))
+
+# %% ../../nbs/language/04_clips.ipynb #12f76649
+def real_clips()->pd.DataFrame: # one row a word or sentence; also `word`, and `audio`, the bytes of an Ogg Opus file
+    "Real voices of the repository's data/real_clips.parquet; `path` is a name only, the sound is in `audio`."
+    return pd.read_parquet(_in_repository('real_clips.parquet', 'real_examples'))
 
 # %% ../../nbs/language/04_clips.ipynb #8ef2361c
 MIN_BYTES = 100 # a second; Opus at 6 kb/s, about the thriftiest that people use, takes 750
