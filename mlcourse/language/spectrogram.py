@@ -52,7 +52,7 @@ def mel_to_hz(mel):
 # %% ../../nbs/language/02_spectrogram.ipynb #3c855315
 def mel_filters(
     n_mels:int=N_MELS, n_fft:int=N_FFT, f_min:float=F_MIN, f_max:float=F_MAX, # hertz
-)->np.ndarray: # float32, shape (n_mels, 1 + n_fft//2); each triangle peaks at 1
+)->np.ndarray: # float32, shape (n_mels, 1 + n_fft//2); at most 1, less where a tip falls between two frequencies
     "Triangular bands, evenly spaced in mel."
     edges = mel_to_hz(np.linspace(hz_to_mel(f_min), hz_to_mel(f_max), n_mels+2))
     low, centre, high = edges[:-2, None], edges[1:-1, None], edges[2:, None]

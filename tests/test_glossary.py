@@ -1,0 +1,26 @@
+"Links into the glossary lead to a word of it, and each word has a source."
+import re
+from pathlib import Path
+
+import nbformat
+import pytest
+
+COURSE = Path(__file__).resolve().parent.parent/'nbs'/'course'
+
+
+def prose(path): return '\n\n'.join(c.source for c in nbformat.read(path, 4).cells if c.cell_type == 'markdown')
+
+
+ENTRIES = dict(re.findall(r'(?ms)^### ([^\n]+)\n\n(.*?)(?=\n\n##|\Z)', prose(COURSE/'glossary.ipynb')))
+
+
+@pytest.mark.parametrize('path', sorted(COURSE.glob('[0-9]*.ipynb')), ids=lambda path: path.stem)
+def test_links_lead_to_a_word(path):
+    linked = set(re.findall(r'\]\(glossary\.ipynb#([^)]+)\)', prose(path)))
+    assert linked <= {word.replace(' ', '-') for word in ENTRIES}
+
+
+def test_every_word_has_a_source():
+    assert len(ENTRIES) > 50
+    without = [word for word, text in ENTRIES.items() if not re.search(r'\]\(https://\S+\)', text)]
+    assert not without
