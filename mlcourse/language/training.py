@@ -273,26 +273,28 @@ def fit_network(
 
 # %% ../../nbs/language/07_training.ipynb #5026665d
 @torch.inference_mode()
-def _pooled(net, windows, workers):
-    "What the heads get to see of each window, and the labels."
+def _summaries(net, windows, workers):
+    "What the two heads get to see of each window, and the labels."
     loader = DataLoader(windows, 64, num_workers=workers, worker_init_fn=_one_thread)
-    found = [(net.pool(*net.encode(spec_augment(batch[0])[0])), batch[1]) for batch in loader]
+    found = [(*net.summarise(*net.encode(spec_augment(batch[0])[0])), batch[1]) for batch in loader]
     return (torch.cat(part).numpy() for part in zip(*found))
 
 def fit_heads(
     net, # a `LanguageNet` whose encoder is trained
     windows, # `WindowDataset`
-    C:float=1e-4, # scikit-learn's: the smaller, the stronger the regularisation
+    C:float=1e-4, C_speech:float=1e-3, # scikit-learn's: the smaller, the stronger the regularisation
     workers:int=0, # processes that prepare windows
 ):
     "Fit `net.language` and `net.speech` anew, in place."
     from sklearn.linear_model import LogisticRegression
     from sklearn.preprocessing import StandardScaler
-    pooled, label = _pooled(net.eval(), windows, workers)
-    scaler, known = StandardScaler().fit(pooled), label >= 0
-    for head, rows, truth in ((net.language, known, label), (net.speech, known | ~known, known)):
-        fit = LogisticRegression(C=C, class_weight='balanced', max_iter=1000)
-        fit.fit(scaler.transform(pooled[rows]), truth[rows])
+    pooled, sounds, label = _summaries(net.eval(), windows, workers)
+    known = label >= 0
+    for head, seen, truth, strength in ((net.language, pooled[known], label[known], C),
+                                        (net.speech, sounds, known, C_speech)):
+        scaler = StandardScaler().fit(seen)
+        fit = LogisticRegression(C=strength, class_weight='balanced', max_iter=1000)
+        fit.fit(scaler.transform(seen), truth)
         weight = fit.coef_/scaler.scale_
         bias = fit.intercept_-weight @ scaler.mean_
         if len(weight) < head.out_features: # two languages have one row of weights: half of it for each, with its sign
