@@ -40,8 +40,8 @@ class Answer:
     warnings: list = field(default_factory=list) # sentences
 
     @cached_property
-    def segments(self): # DataFrame, made when it is asked for, as it takes pandas: start_s, end_s, language, confidence
-        "The stretches of one answer each, as a table."
+    def segments(self): # start_s, end_s, language, confidence
+        "The stretches as a DataFrame, made when it is asked for: pandas takes a while to load."
         import pandas as pd
         return pd.DataFrame(self.stretches, columns=['start_s', 'end_s', 'language', 'confidence'])
 
@@ -66,7 +66,7 @@ def long_log_mel(
 
 def find_speech(
     samples, # float32, shape (n,), 16 kHz
-)->tuple: # (spectrogram (64, n_frames), where in it there is speech (n_frames,), its start in seconds, seconds of sound)
+)->tuple: # (spectrogram (64, n_frames), where in it there is speech (n_frames,), its start (s), sound in it (s))
     "What is listened to, from the first to the last speech, and how much sound there is in it."
     first, last, loud_s = trim_silence(samples)
     if not loud_s: return np.zeros((64, 0), np.float32), np.zeros(0, bool), 0., 0.
@@ -357,7 +357,8 @@ def predict(self:LanguageDetector,
     probabilities, confidence = apply_calibration(self.card.get('calibration'), logits, speech, seconds)
     stretches = to_stretches(centres, probabilities[:-1], confidence[:-1], scores['start_s'], scores['end_s'],
                              self.languages, threshold_at(self.card, seconds[0]))
-    if len({s['language'] for s in stretches}-{'unsure'}) > 1: warnings.append('more than one language; see the segments')
+    heard = {s['language'] for s in stretches}-{'unsure'}
+    if len(heard) > 1: warnings.append('more than one language; see the segments')
     sure = confidence[-1] >= threshold_at(self.card, seconds[-1])
     rounded = {l: round(float(p), 4) for l, p in zip(self.languages, probabilities[-1])}
     return Answer(self.languages[int(probabilities[-1].argmax())] if sure else 'unsure', rounded,
@@ -450,8 +451,8 @@ def occlude(
     "Take away what is above each band's mean in a stretch of the first block; see how far the clip's logits fall."
     def clip_logits(parts): return average_windows(*detector.score_frames(*parts)[3:])[0]
     whole, end = detector.encode_speech(spectrogram, spoken), _blocks(len(spoken))[0][1]
-    block, keep = spectrogram[:, :end], spoken[:end:4]
-    evidence, mean, start = np.zeros((1+(end-1)//step, len(detector.languages))), block.mean(axis=1), clip_logits(whole)
+    block, keep, start = spectrogram[:, :end], spoken[:end:4], clip_logits(whole)
+    evidence, mean = np.zeros((1+(end-1)//step, len(start))), block.mean(axis=1)
     for i in np.flatnonzero(sounding(spectrogram, spoken)[:end:step]):
         occluded, stretch = block.copy(), slice(max(i*step-width//2, 0), i*step+width//2)
         occluded[:, stretch] = np.minimum(block[:, stretch], mean[:, None])

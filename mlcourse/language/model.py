@@ -7,7 +7,7 @@ __all__ = ['N_BOTTLENECK', 'mean_normalise', 'ConvFrontEnd', 'ConvContext', 'CRN
            'LanguageNet', 'power_normalise', 'sinusoidal_positions', 'PretrainedEncoder', 'FrameNet', 'to_graph']
 
 # %% ../../nbs/language/06_model.ipynb #a9d51b4e
-import tempfile
+import tempfile, warnings
 from pathlib import Path
 
 import torch
@@ -143,7 +143,7 @@ class PretrainedEncoder(nn.Module):
 
 # %% ../../nbs/language/06_model.ipynb #899259e1
 class FrameNet(nn.Module):
-    "Spectrograms (batch, 64, n_frames) to frames (batch, n, width), bottleneck (batch, n, 64), attention score (batch, n)."
+    "Spectrograms (batch, 64, n_frames) to frames (batch, n, width), bottleneck (batch, n, 64), attention (batch, n)."
     def __init__(self, net):
         super().__init__()
         self.net = net
@@ -180,12 +180,14 @@ def to_graph(
     import onnx
     from onnxruntime.quantization import quantize_dynamic
     size = {0: torch.export.Dim('batch', min=1, max=64), 2: torch.export.Dim('n_frames', min=8, max=3000)}
-    program = torch.onnx.export(FrameNet(net).eval(), (torch.zeros(2, N_MELS, 300),), dynamo=True, verbose=False,
-                                dynamic_shapes={'spectrograms': size}, input_names=['spectrograms'],
-                                output_names=['frames', 'bottleneck', 'score'])
+    with warnings.catch_warnings(action='ignore'): # of the exporter about itself
+        model = torch.onnx.export(FrameNet(net).eval(), (torch.zeros(2, N_MELS, 300),), dynamo=True, verbose=False,
+                                  dynamic_shapes={'spectrograms': size}, input_names=['spectrograms'],
+                                  output_names=['frames', 'bottleneck', 'score']).model_proto
+    model.metadata_props.add(key='onnx.quant.pre_process', value='onnxruntime.quant') # the exporter has done that
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder)/'graph.onnx'
-        quantize_dynamic(program.model_proto, path, op_types_to_quantize=['MatMul', 'Gemm'], per_channel=True,
+        quantize_dynamic(model, path, op_types_to_quantize=['MatMul', 'Gemm'], per_channel=True,
                          reduce_range=True) # 7 bits: 8 overflow on processors without VNNI
         model = onnx.load(path)
     _convolutions_in_8_bits(model)
