@@ -11,6 +11,7 @@ __all__ = ['BLOCK', 'LENGTHS', 'MAX_SECONDS', 'NOT_A_CLIP', 'COLOURS', 'Answer',
 import os, pickle, re, signal, tempfile
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import closing
 from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
@@ -430,7 +431,8 @@ def predict_many(self:LanguageDetector,
     names = [str(one) if isinstance(one, (str, Path)) else f'clip {i}' for i, one in enumerate(sources)]
     rows = (_by_workers(self, sources, names, workers) if workers else
             (_row(self, one, name) for one, name in zip(sources, names)))
-    rows = list(tqdm(rows, total=len(sources), unit='clip', disable=not progress))
+    with closing(rows): # Ctrl-C may come while the bar is drawn
+        rows = list(tqdm(rows, total=len(sources), unit='clip', disable=not progress))
     columns = ['source', 'language', *(f'p_{l}' for l in self.languages), 'confidence', 'warnings', 'error']
     return pd.DataFrame(rows, columns=columns)
 
