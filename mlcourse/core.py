@@ -325,6 +325,7 @@ def open_graph(
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1 # clips are short; many go to several processes
     options.log_severity_level = 4 # what goes wrong is raised, and not printed too
+    options.add_session_config_entry('session.disable_quant_qdq', '1') # unpack weights once, not in each run
     try:
         check_graph(memoryview(graph))
         return onnxruntime.InferenceSession(graph, options, providers=['CPUExecutionProvider'])
