@@ -18,7 +18,7 @@ Its weights are used as 8-bit whole numbers, on the sound padded to 10 s; the fi
 
 It prints a table and keeps it as speed.csv beside this script.
 """
-import argparse, os, subprocess, sys, tempfile, time
+import argparse, os, resource, subprocess, sys, tempfile, time
 from pathlib import Path
 from statistics import median
 # Before numpy loads: one thread.
@@ -28,7 +28,6 @@ import librosa
 import numpy as np
 import pandas as pd
 import soundfile
-import torch
 
 from mlcourse.core import write_csv
 from mlcourse.language.audio import load, SAMPLE_RATE
@@ -105,16 +104,30 @@ def import_cost():
                 peer=round(bare, 3), ratio=round(with_us/bare, 2))
 
 
+def cold_start(path):
+    "Processor seconds from nothing to `mlcourse detect`'s answer, beside an interpreter that imports PyTorch alone."
+    def used(): return sum(resource.getrusage(resource.RUSAGE_CHILDREN)[:2])
+    def seconds(*command):
+        before = used()
+        subprocess.run([sys.executable, '-c', *command], check=True, stdout=subprocess.DEVNULL)
+        return used()-before
+    program = 'from mlcourse.cli import main; main()'
+    pairs = [(seconds(program, 'detect', path), seconds('import torch')) for _ in range(ROUNDS)]
+    mine, others = (median(side) for side in zip(*pairs))
+    return dict(what='mlcourse detect, cold, Opus (peer: import torch, no more)', unit='seconds', ours=round(mine, 3),
+                peer=round(others, 3), ratio=round(median(b/a for a, b in pairs), 2))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--whisper', type=Path, help='the folder of a Whisper model for CTranslate2')
     args = parser.parse_args()
-    torch.set_num_threads(1)
     if not args.whisper: print('Whisper is skipped: --whisper says where its model is.')
     peer = whisper(args.whisper) if args.whisper else None
     short = synthetic_clips().path.iloc[::20].to_list()
     detector = LanguageDetector.load()
-    rows = [import_cost(), compare('decode an Opus file to 16 kHz (peer: librosa.load)', load, librosa_load, short),
+    rows = [import_cost(), cold_start(short[0]),
+            compare('decode an Opus file to 16 kHz (peer: librosa.load)', load, librosa_load, short),
             compare('log-mel (peer: librosa)', log_mel, librosa_log_mel, [load(path) for path in short])]
     with tempfile.TemporaryDirectory() as folder:
         for suffix, options in (('.ogg', dict(format='OGG', subtype='OPUS')), ('.wav', {})):

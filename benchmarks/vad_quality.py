@@ -27,7 +27,7 @@ from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, form
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import source
 from mlcourse.language.conditions import coloured_noise, power
-from mlcourse.language.detector import average_windows, LanguageDetector, window_logits
+from mlcourse.language.detector import average_windows, LanguageDetector
 from mlcourse.language.spectrogram import log_mel
 from mlcourse.language.vad import FRAME, frame_levels, speech_mask, trim_silence
 
@@ -111,7 +111,9 @@ def trial(detector, find, samples, truth):
     taken = time.process_time()-started
     rows = np.flatnonzero(found)
     kept = samples[rows[0]*FRAME:(rows[-1]+1)*FRAME] if len(rows) else samples
-    _, logits, speech = window_logits(detector.net, log_mel(kept), detector.window_s)
+    spectrogram = log_mel(kept)
+    frames = detector.encode_speech(spectrogram, np.ones(spectrogram.shape[1], bool))
+    *_, logits, speech = detector.score_frames(*frames)
     averages = {'': average_windows(logits, speech)[0], ', windows weighing the same': logits.mean(axis=0)}
     common = dict(frame_error=1-balanced_accuracy(truth, found), ms=1000*taken)
     return [common | dict(how=how, log_odds=float(mean[1]-mean[0])) for how, mean in averages.items()]

@@ -1,7 +1,9 @@
 """Weights files that are damaged, hostile, or half written: a sentence, soon, and no memory to speak of."""
 import copy, json, resource, sys, time
+from functools import cache
 
 import numpy as np
+import onnx
 import pandas as pd
 import pytest
 import torch
@@ -17,11 +19,16 @@ HOSTILE = [10**9, 10**400, -1, 0, float('nan'), float('inf'), '../x', None, True
 CALIBRATION = dict(scale=1., offsets=[0., 0.], bias=0., weights=[1., 1., 1.], thresholds=[[1., 3.], [.2, .4]])
 
 
+@cache
+def small_detector():
+    torch.manual_seed(0)
+    card = dict(languages=['en', 'zh'], window_s=3., threshold=0.5, calibration=CALIBRATION)
+    return LanguageDetector.from_net(LanguageNet(encoder=CRNNEncoder(16)), card)
+
+
 def detector_file(folder):
     "A small detector, saved."
-    torch.manual_seed(0)
-    card = dict(languages=['en', 'zh'], window_s=3., threshold=0.5, width=16, calibration=CALIBRATION)
-    LanguageDetector(LanguageNet(encoder=CRNNEncoder(16)), card).save(folder/'weights.safetensors')
+    small_detector().save(folder/'weights.safetensors')
     return folder/'weights.safetensors'
 
 
@@ -107,6 +114,48 @@ def test_tensors_that_are_not_finite_are_refused(tmp_path):
     tensors, card = load_weights(path)
     save_weights(path, tensors | {'language.bias': np.array([np.nan, 0], np.float32)}, card)
     with pytest.raises(UnreadableWeights, match='language.bias'): LanguageDetector.load(path)
+
+
+def as_other(change):
+    "The graph of a small detector, as bytes, after `change` has been at it."
+    model = onnx.load_from_string(small_detector().graph)
+    change(model.graph)
+    return model.SerializeToString()
+
+
+def in_a_file(graph):
+    graph.initializer[0].data_location = onnx.TensorProto.EXTERNAL
+    graph.initializer[0].external_data.add(key='location', value='/etc/passwd')
+
+
+def with_a_branch(graph):
+    inside = onnx.helper.make_graph([onnx.helper.make_node('Identity', ['score'], ['b'])], 'inside', [], [])
+    graph.node.append(onnx.helper.make_node('If', ['score'], ['c'], then_branch=inside, else_branch=inside))
+
+
+def with_a_strange_operator(graph): graph.node[0].domain = 'com.microsoft'
+def without_an_output(graph): del graph.output[2]
+def with_another_input(graph): graph.input[0].name = 'x'
+
+
+def with_other_widths(graph):
+    graph.node.append(onnx.helper.make_node('Concat', ['frames', 'frames'], ['twice'], axis=2))
+    graph.output[0].name = 'twice'
+
+
+@pytest.mark.parametrize('change', [in_a_file, with_a_branch, with_a_strange_operator, without_an_output,
+                                    with_another_input, with_other_widths])
+def test_a_graph_that_does_more_or_other_than_a_detector_is_refused(tmp_path, change):
+    path = detector_file(tmp_path)
+    tensors, card = load_weights(path)
+    save_weights(path, tensors | {'graph': np.frombuffer(as_other(change), np.uint8)}, card)
+    with pytest.raises(UnreadableWeights) as error: LanguageDetector.load(path)
+    assert '\n' not in str(error.value) and len(str(error.value)) < 500
+
+
+def test_a_detector_of_an_older_kind_is_refused(tmp_path):
+    save_weights(tmp_path/'x.safetensors', {'language.bias': np.zeros(2)}, small_detector().card)
+    with pytest.raises(UnreadableWeights, match='no graph'): LanguageDetector.load(tmp_path/'x.safetensors')
 
 
 def test_stopped_between_the_two_files_the_card_is_that_of_the_weights(tmp_path, monkeypatch):

@@ -1,5 +1,6 @@
 """predict_many with worker processes: the same rows, Ctrl-C stops them all, a script without a guard hears of it."""
 import io, os, re, signal, subprocess, sys, time
+from multiprocessing import active_children
 
 import pandas as pd
 import pytest
@@ -45,6 +46,19 @@ def test_ctrl_c_stops_the_workers(tmp_path):
         assert gone(process.pid)
     finally:
         if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
+
+
+def test_stopped_while_the_bar_is_drawn_no_worker_is_left(monkeypatch):
+    import tqdm
+    from mlcourse.language.detector import LanguageDetector
+    class Bar(tqdm.tqdm):
+        def update(self, n=1): raise KeyboardInterrupt
+        def __iter__(self):
+            for one in self.iterable: self.update(); yield one
+    monkeypatch.setattr(tqdm, 'tqdm', Bar)
+    paths = [example_clips().path.iloc[0]]*2000
+    with pytest.raises(KeyboardInterrupt) as stopped: LanguageDetector.load().predict_many(paths, workers=1)
+    assert stopped.tb and not active_children() # the traceback keeps all that was on the stack
 
 
 def test_a_script_without_a_main_guard_gets_a_sentence(tmp_path):

@@ -21,9 +21,8 @@ from traitlets import Bytes, Float, Unicode
 from ..core import atomic_path
 from .audio import load, SAMPLE_RATE, UnreadableClip
 from .clips import example_clips
-from .detector import Answer, LanguageDetector, MAX_SECONDS
+from .detector import Answer, find_speech, LanguageDetector, MAX_SECONDS
 from .spectrogram import F_MAX, F_MIN, hz_to_mel, log_mel
-from .vad import speech_mask, trim_silence
 from ..pages import data_address, escaped, image_address, picture_html, STATIC, table_html
 from ..widgets import folder_name, hide, ONE_AT_A_TIME, row, UnusableName
 from ..widgets import PushButton, Recorder, SaveButton, Upload
@@ -81,16 +80,12 @@ def answer_html(answer:Answer)->str:
 # %% ../../nbs/language/10_app.ipynb #dc04a973
 def speech_spans(
     samples, # float32, shape (n,), 16 kHz
-    window_s:float=3., # of the detector: in shorter clips it takes all from the first sound to the last
 )->list: # of (start, end), seconds
     "When there is speech, as the detector sees it."
-    first, last, sound_s = trim_silence(samples)
-    if not sound_s: return []
-    start, end = first/SAMPLE_RATE, last/SAMPLE_RATE
-    if end-start <= window_s: return [(start, end)]
-    steps = np.diff(speech_mask(log_mel(samples[first:last])).astype(int), prepend=0, append=0)
+    _, spoken, start, _ = find_speech(samples)
+    steps = np.diff(spoken.astype(int), prepend=0, append=0)
     edges = zip(np.flatnonzero(steps == 1), np.flatnonzero(steps == -1))
-    return [(start+a/100, min(start+b/100, end)) for a, b in edges]
+    return [(start+a/100, min(start+b/100, len(samples)/SAMPLE_RATE)) for a, b in edges]
 
 # %% ../../nbs/language/10_app.ipynb #c6e3aecd
 COLUMNS_SHOWN = 600
@@ -149,10 +144,9 @@ def _ticks(seconds):
 # %% ../../nbs/language/10_app.ipynb #ba19c02e
 def timeline_html(
     clip:Clip,
-    window_s:float=3., # of the detector
 )->str:
     "The clip over time: waveform, spectrogram, speech, and the answer for each segment."
-    seconds, spans = clip.seconds, speech_spans(clip.samples, window_s)
+    seconds, spans = clip.seconds, speech_spans(clip.samples)
     spectrogram = picture_html(image_address(spectrogram_image(clip.samples)), '')
     pauses = ''.join(_box('mlc-pause', *span, seconds) for span in _pauses(spans, seconds))
     speech = ''.join(_box('mlc-span', *span, seconds) for span in spans)
@@ -337,7 +331,7 @@ def show(self:LanguageApp, clip):
     hide(self.form); hide(self.result, False)
     with self.player.hold_sync(): # all in one message
         self.player.sound, self.player.seconds = flac(clip.samples), clip.seconds
-        self.player.picture = timeline_html(clip, self.detector.window_s)
+        self.player.picture = timeline_html(clip)
 
 # %% ../../nbs/language/10_app.ipynb #7970d596
 @patch

@@ -7,12 +7,10 @@ __all__ = ['MIX', 'confidence_features', 'apply_calibration', 'choose_thresholds
            'fit_platt', 'mix_weights', 'fit_calibration']
 
 # %% ../../nbs/language/08_calibration.ipynb #082833c9
-import numpy as np, pandas as pd
-from scipy.optimize import minimize
+import numpy as np
 from scipy.special import expit, softmax
 
 from .audio import SAMPLE_RATE
-from .conditions import not_speech
 from .vad import MIN_SOUND_S
 
 # %% ../../nbs/language/08_calibration.ipynb #6e799d09
@@ -45,6 +43,7 @@ def choose_thresholds(
     answered:float=0.95, # the share of them that should get an answer
 )->list: # [the median seconds of each group, the confidence below which its answers are 'unsure']
     "For each length the threshold that `answered` of the clips reach, but never less than 0.5."
+    import pandas as pd
     groups = pd.DataFrame({'seconds': seconds, 'confidence': confidence}).groupby(np.asarray(length))
     return [groups['seconds'].median().tolist(), groups['confidence'].quantile(1-answered).clip(lower=0.5).tolist()]
 
@@ -61,12 +60,14 @@ def threshold_at(
 # %% ../../nbs/language/08_calibration.ipynb #1ba4411e
 def noises(n:int=200, seed:int=0)->list: # of float32 samples, 0.3 to 6 s long
     "Noise and tones to be unsure of, half of them shorter than 1.3 s."
+    from mlcourse.language.conditions import not_speech
     rng = np.random.default_rng(seed)
     return [not_speech(int(0.3*20**rng.uniform()*SAMPLE_RATE), rng) for _ in range(n)]
 
 # %% ../../nbs/language/08_calibration.ipynb #c32b5cf6
 def equal_weights(groups)->np.ndarray: # shape (n,), mean 1
     "A weight for each row, so that every group has the same sum."
+    import pandas as pd
     groups = pd.Series(np.asarray(groups))
     return (len(groups)/groups.nunique()/groups.map(groups.value_counts())).to_numpy(float)
 
@@ -74,6 +75,7 @@ def fit_platt(
     logits, truth, # shape (n, n_languages); shape (n,), the index of the true language
 )->tuple: # (scale, offsets (n_languages,))
     "The scale and offsets with which softmax fits best; a little regularisation towards 1 and 0 keeps them finite."
+    from scipy.optimize import minimize
     weight, rows = equal_weights(truth), np.arange(len(truth))
     def loss(x):
         chance = softmax(np.exp(x[0])*logits+x[1:], axis=1)[rows, truth]
@@ -89,6 +91,7 @@ def mix_weights(
     languages:list, # the known ones, which share their part evenly
 )->np.ndarray: # shape (n,), mean 1
     "A weight for each row, so that kinds of clips weigh as in `MIX`; a kind that is not there leaves its part to the others."
+    import pandas as pd
     kind = pd.Series(np.where(np.isin(truth, [*languages, 'none']), truth, 'another language'))
     share = kind.map(MIX | dict.fromkeys(languages, MIX['known']/len(languages)))/kind.map(kind.value_counts())
     return (share*len(share)/share.sum()).to_numpy()

@@ -4,13 +4,17 @@
 
 # %% auto #0
 __all__ = ['N_BOTTLENECK', 'mean_normalise', 'ConvFrontEnd', 'ConvContext', 'CRNNEncoder', 'mean_and_deviation', 'AttentivePool',
-           'LanguageNet', 'power_normalise', 'sinusoidal_positions', 'PretrainedEncoder']
+           'LanguageNet', 'power_normalise', 'sinusoidal_positions', 'PretrainedEncoder', 'FrameNet', 'to_graph']
 
 # %% ../../nbs/language/06_model.ipynb #a9d51b4e
+import tempfile, warnings
+from pathlib import Path
+
 import torch
 from torch import nn
 from torch.nn import functional as F
 
+from ..core import quantise
 from .spectrogram import N_MELS
 
 # %% ../../nbs/language/06_model.ipynb #31e6f27c
@@ -136,3 +140,56 @@ class PretrainedEncoder(nn.Module):
         return frames + sinusoidal_positions(frames.shape[1], device=frames.device)
 
     def forward(self, spectrograms): return self.layers(self.sounds(spectrograms))
+
+# %% ../../nbs/language/06_model.ipynb #899259e1
+class FrameNet(nn.Module):
+    "Spectrograms (batch, 64, n_frames) to frames (batch, n, width), bottleneck (batch, n, 64), attention (batch, n)."
+    def __init__(self, net):
+        super().__init__()
+        self.net = net
+    def forward(self, spectrograms):
+        frames, bottleneck = self.net.encode(spectrograms)
+        return frames, bottleneck, self.net.pool.score(frames)[..., 0]
+
+# %% ../../nbs/language/06_model.ipynb #23733c0b
+def _convolutions_in_8_bits(model):
+    "Keep the large weights of the convolutions of an ONNX model in 8 bits, in place."
+    from onnx import helper, numpy_helper
+    weights = {node.input[1] for node in model.graph.node if node.op_type == 'Conv'}
+    for tensor in [tensor for tensor in model.graph.initializer if tensor.name in weights]:
+        small = quantise({tensor.name: numpy_helper.to_array(tensor)})
+        if len(small) < 2: continue # not large
+        names = [f'{tensor.name}.small', f'{tensor.name}.step']
+        parts = zip((values if i == 0 else values.ravel() for i, values in enumerate(small.values())), names)
+        model.graph.initializer.remove(tensor)
+        model.graph.initializer.extend(numpy_helper.from_array(values, name) for values, name in parts)
+        model.graph.node.insert(0, helper.make_node('DequantizeLinear', names, [tensor.name], axis=0))
+
+def _without_remarks(model):
+    "Take out what is not needed to run an ONNX model, in place."
+    model.graph.ClearField('value_info')
+    for part in (model, model.graph, *model.graph.node, *model.graph.initializer):
+        for field in {'metadata_props', 'doc_string', 'domain', 'data_location'} & set(part.DESCRIPTOR.fields_by_name):
+            part.ClearField(field)
+
+# %% ../../nbs/language/06_model.ipynb #5446b95d
+def to_graph(
+    net, # a `LanguageNet`, on the CPU
+)->bytes: # an ONNX model: what `FrameNet` does, with 8-bit weights
+    "The network as a graph for onnxruntime."
+    import onnx
+    from onnxruntime.quantization import quantize_dynamic
+    size = {0: torch.export.Dim('batch', min=1, max=64), 2: torch.export.Dim('n_frames', min=8, max=3000)}
+    with warnings.catch_warnings(action='ignore'): # of the exporter about itself
+        model = torch.onnx.export(FrameNet(net).eval(), (torch.zeros(2, N_MELS, 300),), dynamo=True, verbose=False,
+                                  dynamic_shapes={'spectrograms': size}, input_names=['spectrograms'],
+                                  output_names=['frames', 'bottleneck', 'score']).model_proto
+    model.metadata_props.add(key='onnx.quant.pre_process', value='onnxruntime.quant') # the exporter has done that
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder)/'graph.onnx'
+        quantize_dynamic(model, path, op_types_to_quantize=['MatMul', 'Gemm'], per_channel=True,
+                         reduce_range=True) # 7 bits: 8 overflow on processors without VNNI
+        model = onnx.load(path)
+    _convolutions_in_8_bits(model)
+    _without_remarks(model)
+    return model.SerializeToString()

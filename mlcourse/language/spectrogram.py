@@ -9,7 +9,6 @@ __all__ = ['N_FFT', 'HOP_LENGTH', 'N_MELS', 'F_MIN', 'F_MAX', 'TOP_DB', 'FILTERS
 # %% ../../nbs/language/02_spectrogram.ipynb #e99de4ac
 import numpy as np
 from scipy.fft import rfft
-from scipy.signal import get_window
 
 from .audio import SAMPLE_RATE
 
@@ -35,7 +34,7 @@ def power_spectrogram(
     n_fft:int=N_FFT, hop_length:int=HOP_LENGTH,
 )->np.ndarray: # float32, shape (1 + n_fft//2, n_frames)
     "The squared amplitude of each frequency in each frame, through a Hann window."
-    window = get_window('hann', n_fft).astype(np.float32)
+    window = np.hanning(n_fft+1)[:-1].astype(np.float32) # one period, as scipy.signal's
     transform = rfft(frames(samples, n_fft, hop_length)*window)
     return (transform.real**2+transform.imag**2).T
 
