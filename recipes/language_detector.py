@@ -19,10 +19,10 @@ import pandas as pd
 import torch
 import yaml
 
-from mlcourse.core import load_weights, quantise, save_weights, set_seed
+from mlcourse.core import load_weights, set_seed
 from mlcourse.language.audio import load
 from mlcourse.language.clips import read_ledger, roles, trainable
-from mlcourse.language.detector import shipped_weights
+from mlcourse.language.detector import LanguageDetector, shipped_weights
 from mlcourse.language.model import LanguageNet, PretrainedEncoder
 from mlcourse.language.training import fit_heads, fit_network, interpolate_weights, WindowDataset
 
@@ -107,7 +107,7 @@ def main():
     train(net, clips, sounds, teacher_features, watch, card['languages'], recipe, checkpoints,
           workers=args.workers, bfloat16=args.bfloat16)
     card |= dict(made_by='recipes/language_detector.py', held_out=out, recipe=recipe, data=data_of(clips))
-    save_weights(args.out, quantise({name: values.numpy() for name, values in net.state_dict().items()}), card)
+    LanguageDetector.from_net(net, card).save(args.out)
     print(f'{args.out}: now recipes/calibration.py fits its confidence and thresholds.')
 
 

@@ -4,7 +4,6 @@ import io, os, threading
 import av
 import numpy as np
 import pytest
-import soundfile
 
 from bad_clips import encode, sound_file, wav_header
 from mlcourse.language.audio import CANCELLED, load, load_with_warnings, SAMPLE_RATE
@@ -80,7 +79,7 @@ def with_pause(pause_s, tracks=1, default=0):
         streams = [container.add_stream('pcm_s16le', rate=SAMPLE_RATE, layout='mono') for _ in range(tracks)]
         for number, stream in enumerate(streams): stream.disposition = int(number == default)
         for number, stream in enumerate(streams):
-            for i, start in enumerate((0, 1+pause_s)):
+            for _i, start in enumerate((0, 1+pause_s)):
                 samples = tone(1) if number == default else np.zeros(SAMPLE_RATE, 'f4')
                 frame = av.AudioFrame.from_ndarray((samples*32767).astype('i2')[None], format='s16', layout='mono')
                 frame.sample_rate, frame.pts = SAMPLE_RATE, int(start*SAMPLE_RATE)

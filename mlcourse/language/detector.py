@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['BLOCK', 'LENGTHS', 'MAX_SECONDS', 'NOT_A_CLIP', 'COLOURS', 'Answer', 'long_log_mel', 'find_speech', 'summarise',
            'window_starts', 'average_windows', 'to_stretches', 'shipped_weights', 'LanguageDetector', 'clip_warnings',
-           'sounding', 'occlude', 'plot_evidence', 'clip_embeddings', 'replay_clips', 'adapt']
+           'sounding', 'occlude', 'plot_evidence', 'clip_embeddings', 'adapt']
 
 # %% ../../nbs/language/09_detector.ipynb #29b3bd71
 import os, pickle, re, signal, tempfile
@@ -25,7 +25,7 @@ from scipy.special import log_expit, softmax
 
 from ..core import are_numbers, is_number, load_weights, network_tensors, open_binary, open_graph
 from ..core import save_weights, set_seed, UnreadableWeights
-from .audio import load, SAMPLE_RATE
+from .audio import load, load_with_warnings, SAMPLE_RATE
 from .calibration import apply_calibration, threshold_at
 from .spectrogram import HOP_LENGTH, log_mel, plot_spectrogram, TOP_DB
 from .vad import MIN_SOUND_S, speech_mask, TRIM_DB, trim_silence
@@ -279,7 +279,7 @@ def score_windows(self:LanguageDetector,
     return heard | dict(centres=centres, summaries=summaries, logits=logits, speech=speech)
 
 # %% ../../nbs/language/09_detector.ipynb #63e4b247
-LENGTHS = (1, 3, 10) # seconds
+LENGTHS = (0.5, 1, 3, 10) # seconds
 
 @patch
 def score_clip(self:LanguageDetector,
@@ -348,9 +348,9 @@ def predict(self:LanguageDetector,
     source, # path, bytes, file object, or (samples, sample_rate)
 )->Answer:
     "The language of one clip; a clip that cannot be read is an `UnreadableClip`."
-    samples = load(source, max_seconds=MAX_SECONDS+1)
+    samples, warnings = load_with_warnings(source, max_seconds=MAX_SECONDS+1)
     scores = self.score_windows(samples[:MAX_SECONDS*SAMPLE_RATE])
-    warnings, centres = clip_warnings(samples, scores['sound_s']), scores['centres']
+    warnings, centres = clip_warnings(samples, scores['sound_s'])+warnings, scores['centres']
     if not len(centres): return Answer('unsure', dict.fromkeys(self.languages, 1/len(self.languages)), 0., [], warnings)
     logits, speech = average_windows(scores['logits'], scores['speech']) # the clip is classified like one more window
     seconds = [*np.full(len(centres), min(scores['sound_s'], self.window_s)), scores['sound_s']]
@@ -523,14 +523,6 @@ def clip_embeddings(
     windows = scores['summaries'][:, :256]
     return np.vstack([softmax(log_expit(scores['speech'])) @ windows, windows]).astype(np.float32)
 
-# %% ../../nbs/language/09_detector.ipynb #f946096d
-def replay_clips(): # a Clips table
-    "Voices to rehearse: of the synthetic clips; outside of the repository, the six clips of the package."
-    from mlcourse.language.clips import example_clips, synthetic_clips
-    try: clips = synthetic_clips()
-    except FileNotFoundError: return example_clips()
-    return clips[clips['split'] == 'train'].groupby(['speaker', 'language']).head(1)
-
 # %% ../../nbs/language/09_detector.ipynb #7759997c
 def adapt(
     start, # a `LanguageDetector`; it stays as it is
@@ -539,7 +531,7 @@ def adapt(
 )->LanguageDetector:
     "A copy of `start` with its last layer fitted to the clips, each whole and in windows."
     import torch
-    from mlcourse.language.clips import source
+    from mlcourse.language.clips import replay_clips, source
     from mlcourse.language.training import refit_last_layer
     kept = ('languages', 'window_s', 'threshold', 'calibration', 'license') # none of its results
     card = {k: start.card[k] for k in kept if k in start.card} | {'speakers': int(clips['speaker'].nunique())}
