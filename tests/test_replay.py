@@ -7,7 +7,7 @@ import hashlib
 from mlcourse.language.clips import example_clips
 from mlcourse.language.detector import LanguageDetector
 tuned = LanguageDetector.fit(example_clips()[:4], start=LanguageDetector.load())
-print(hashlib.sha256(b''.join(value.numpy().tobytes() for value in tuned.net.state_dict().values())).hexdigest())
+print(hashlib.sha256(b''.join(values.tobytes() for _, values in sorted(tuned.layers.items()))).hexdigest())
 """
 
 

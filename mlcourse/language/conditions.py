@@ -6,7 +6,7 @@
 __all__ = ['CODECS', 'CODED', 'NOISES', 'CONDITIONS', 'power', 'encode', 'coloured_noise', 'add_noise', 'unsteady_noise',
            'babble', 'room_impulse_response', 'reverberate', 'filter_bands', 'telephone', 'to_16_bits', 'set_level',
            'clip_peaks', 'leading_silence', 'change_speed', 'time_stretch', 'shift_formants', 'shift_pitch',
-           'laptop_in_a_room', 'far_room', 'augment', 'not_speech', 'music']
+           'laptop_in_a_room', 'far_room', 'not_speech', 'music', 'augment']
 
 # %% ../../nbs/language/05_conditions.ipynb #5aacc696
 from fractions import Fraction
@@ -274,47 +274,6 @@ def far_room(
     "Across a large room: the echoes are 6 dB louder than the voice itself."
     return reverberate(samples, room_impulse_response(0.8, rng, -6))
 
-# %% ../../nbs/language/05_conditions.ipynb #3502b553
-def _band_limit(samples, rng):
-    "A low-pass, a telephone channel, or a codec."
-    kind = rng.choice(['low-pass', 'telephone', 'codec'], p=[0.4, 0.25, 0.35])
-    if kind == 'low-pass':
-        edge = rng.uniform(3000, 7000) # hertz
-        return filter_bands(samples, [edge, edge+500], [0, -60])
-    if kind == 'telephone': return encode(telephone(samples), 'mulaw') if rng.random() < 0.5 else telephone(samples)
-    codecs = [('mp3', 16, 40), ('aac', 16, 40), ('opus', 6, 24), ('opus', 6, 24), ('mulaw', 64, 65)] # kb/s
-    codec, lowest, highest = codecs[rng.integers(5)]
-    return encode(samples, codec, int(rng.integers(lowest, highest))*1000)
-
-# %% ../../nbs/language/05_conditions.ipynb #9f575dda
-def augment(
-    samples, # float32, shape (n,)
-    rng, # numpy Generator
-    voices=(), # list of arrays of samples for babble; none when empty
-)->np.ndarray: # float32, shape (n,)
-    "A random mixture of voice, room, noise, microphone, level and band limit; each clip gets some, few get all."
-    n = len(samples)
-    def chance(p): return rng.random() < p
-    def snr_db(): return rng.uniform(-2, 12) if chance(0.4) else rng.uniform(5, 35)
-    if chance(0.08): samples = shift_formants(samples, rng.uniform(0.86, 1.16))
-    if chance(0.04): samples = shift_pitch(samples, rng.uniform(-3.5, 3.5))
-    if chance(0.45):
-        room = room_impulse_response(rng.uniform(0.1, 1.3), rng, rng.uniform(-8, 10))
-        samples = reverberate(samples, room)
-    if len(voices) and chance(0.5): samples = add_noise(samples, snr_db(), rng, babble(voices, n, rng))
-    if chance(0.45): samples = add_noise(samples, snr_db(), rng, coloured_noise(n, rng, rng.uniform(0, 2)))
-    if chance(0.15):
-        noise = unsteady_noise(n, rng, rng.choice(['swell', 'hum', 'clicks']))
-        samples = add_noise(samples, rng.uniform(0, 30), rng, noise)
-    if chance(0.06): samples = add_noise(samples, rng.uniform(2, 25), rng, music(n, rng))
-    if chance(0.05): samples = leading_silence(samples, rng.uniform(0.1, 1), rng, rng.uniform(10, 50))[:n]
-    if chance(0.6): samples = filter_bands(samples, [0, 100, 400, 1000, 2500, 5000, 8000], rng.normal(0, 4, 7))
-    if chance(0.08): samples = clip_peaks(samples, 10**rng.uniform(-4, -1))
-    if chance(0.5): samples = set_level(samples, rng.uniform(-65, -10))
-    for p in (0.4, 0.1): # a voice message that is passed on goes through two
-        if chance(p): samples = _band_limit(samples, rng)
-    return samples.astype(np.float32, copy=False)
-
 # %% ../../nbs/language/05_conditions.ipynb #0bd0ef19
 def _bursts(n, rng):
     "An envelope of strokes that start at once and fade within 10 ms to half a second; shape (n,)."
@@ -364,6 +323,47 @@ def music(
             tune[start:start+len(time)] += 0.5*hit
         start += int(beat*rng.choice([0.5, 1, 1, 2])*SAMPLE_RATE)
     return tune*np.float32(10**rng.uniform(-2, -0.5)/(np.abs(tune).max()+1e-6))
+
+# %% ../../nbs/language/05_conditions.ipynb #3502b553
+def _band_limit(samples, rng):
+    "A low-pass, a telephone channel, or a codec."
+    kind = rng.choice(['low-pass', 'telephone', 'codec'], p=[0.4, 0.25, 0.35])
+    if kind == 'low-pass':
+        edge = rng.uniform(3000, 7000) # hertz
+        return filter_bands(samples, [edge, edge+500], [0, -60])
+    if kind == 'telephone': return encode(telephone(samples), 'mulaw') if rng.random() < 0.5 else telephone(samples)
+    codecs = [('mp3', 16, 40), ('aac', 16, 40), ('opus', 6, 24), ('opus', 6, 24), ('mulaw', 64, 65)] # kb/s
+    codec, lowest, highest = codecs[rng.integers(5)]
+    return encode(samples, codec, int(rng.integers(lowest, highest))*1000)
+
+# %% ../../nbs/language/05_conditions.ipynb #9f575dda
+def augment(
+    samples, # float32, shape (n,)
+    rng, # numpy Generator
+    voices=(), # list of arrays of samples for babble; none when empty
+)->np.ndarray: # float32, shape (n,)
+    "A random mixture of voice, room, noise, microphone, level and band limit; each clip gets some, few get all."
+    n = len(samples)
+    def chance(p): return rng.random() < p
+    def snr_db(): return rng.uniform(-2, 12) if chance(0.4) else rng.uniform(5, 35)
+    if chance(0.08): samples = shift_formants(samples, rng.uniform(0.86, 1.16))
+    if chance(0.04): samples = shift_pitch(samples, rng.uniform(-3.5, 3.5))
+    if chance(0.45):
+        room = room_impulse_response(rng.uniform(0.1, 1.3), rng, rng.uniform(-8, 10))
+        samples = reverberate(samples, room)
+    if len(voices) and chance(0.5): samples = add_noise(samples, snr_db(), rng, babble(voices, n, rng))
+    if chance(0.45): samples = add_noise(samples, snr_db(), rng, coloured_noise(n, rng, rng.uniform(0, 2)))
+    if chance(0.15):
+        noise = unsteady_noise(n, rng, rng.choice(['swell', 'hum', 'clicks']))
+        samples = add_noise(samples, rng.uniform(0, 30), rng, noise)
+    if chance(0.06): samples = add_noise(samples, rng.uniform(2, 25), rng, music(n, rng))
+    if chance(0.05): samples = leading_silence(samples, rng.uniform(0.1, 1), rng, rng.uniform(10, 50))[:n]
+    if chance(0.6): samples = filter_bands(samples, [0, 100, 400, 1000, 2500, 5000, 8000], rng.normal(0, 4, 7))
+    if chance(0.08): samples = clip_peaks(samples, 10**rng.uniform(-4, -1))
+    if chance(0.5): samples = set_level(samples, rng.uniform(-65, -10))
+    for p in (0.4, 0.1): # a voice message that is passed on goes through two
+        if chance(p): samples = _band_limit(samples, rng)
+    return samples.astype(np.float32, copy=False)
 
 # %% ../../nbs/language/05_conditions.ipynb #deba8ac2
 def _coded(codec, kbps, samples, rng): return encode(samples, codec, kbps*1000)
