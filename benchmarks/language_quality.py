@@ -1,4 +1,4 @@
-"""How good is the shipped language detector on recordings that chose nothing of it, with Whisper base on the same ones?
+"""How good is the shipped language detector on recordings that chose nothing of it, with Whisper base on the same clean ones?
 
     python benchmarks/language_quality.py SPEECH [--whisper FOLDER] [--weights FILE] [--out FOLDER]
 
@@ -295,10 +295,10 @@ def measure(detector, whisper, folder):
         matched = ask(cut(known, np.minimum(lengths, s)), 'matched length')
         rows += abstention(matched, foreign, s, ', matched length')
     for condition in HARD:
-        rows += choices(ask_both(changed(cut(known, 3), condition), condition), condition, 3)
+        rows += choices(ask(changed(cut(known, 3), condition), condition), condition, 3)
     accented = read(folder, 'dev_l2', 'untouched')
     for s in LENGTHS:
-        answers = (ask_both if s == 3 else ask)(cut(accented, s), f'accented {s} s')
+        answers = ask(cut(accented, s), f'accented {s} s')
         what = 'English with a Mandarin accent'
         rows.append(row(what, s, 'called zh, forced choice', share_called_zh, answers, 'forced', 'whisper_forced'))
         rows.append(row(what, s, 'called zh', share_called_zh, answers, 'called'))

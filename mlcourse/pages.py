@@ -11,8 +11,6 @@ import base64, html, io
 from importlib.resources import files
 from pathlib import Path
 
-import numpy as np, soundfile
-
 # %% ../nbs/library/03_pages.ipynb #dcbc11e1
 STATIC = Path(str(files('mlcourse')/'static'))
 
@@ -92,6 +90,7 @@ def sound_address(
     exact:bool=False, # keep every sample, at five to ten times the size
 )->str:
     "Samples as an address that holds them: Opus, or FLAC if `exact` or if Opus does not know the rate."
+    import numpy as np, soundfile # here, so that `mlcourse --help` does not wait for them
     opus = not exact and sample_rate in OPUS_RATES
     kind = dict(format='OGG', subtype='OPUS', compression_level=OPUS_LEVEL) if opus else dict(format='FLAC')
     file = io.BytesIO()

@@ -256,7 +256,7 @@ def _checkpoint(path, state, ema_decay):
             return {'model': self.learn.model, 'optimizer': self.learn.opt} | mean
         def before_fit(self):
             if state: [part.load_state_dict(state[name]) for name, part in self.parts().items()]
-        def after_epoch(self):
+        def after_validate(self): # an epoch that is skipped is not validated
             kept = {name: part.state_dict() for name, part in self.parts().items()}
             with atomic_path(path) as file: torch.save(kept | {'epochs': self.epoch+1}, file)
     return Checkpoint()
