@@ -51,7 +51,7 @@ weights:
 	$(BIN)/python recipes/training_voices.py "$(SPEECH)" --voices "$(VOICES)"
 	$(BIN)/python recipes/teacher.py "$(SPEECH)"
 	$(BIN)/python recipes/language_detector.py "$(SPEECH)"
-	$(BIN)/python recipes/calibration.py "$(SPEECH)"
+	$(BIN)/python recipes/calibrate.py "$(SPEECH)"
 	$(BIN)/python benchmarks/language_quality.py "$(SPEECH)"
 
 ablation:

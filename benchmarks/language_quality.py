@@ -1,10 +1,10 @@
-"""How good is the shipped language detector on recordings that chose nothing of it, with Whisper base on the same clean ones?
+"""How good is the shipped language detector on recordings that chose nothing of it, and Whisper base on the clean ones?
 
     python benchmarks/language_quality.py SPEECH [--whisper FOLDER] [--weights FILE] [--out FOLDER]
 
 SPEECH holds tables of clips (dev, dev_l2, other_dev2, train_english, train_mandarin .parquet): one row a clip, with the
 columns clip, language, corpus, speaker and audio (the bytes of a sound file). Only what recipes/ledger.csv calls
-untouched is reported: no training, threshold, setting or stop has seen it. Voices in both languages are those with the
+untouched is reported: no training and no threshold has seen it. Voices in both languages are those with the
 role course. whisper_base.py says how to get Whisper; without it, its columns are empty.
 
 What is measured, at the settings that ship:

@@ -39,7 +39,7 @@ def open_binary(
     elif hasattr(source, 'read'):
         can_seek = source.seekable() if hasattr(source, 'seekable') else hasattr(source, 'seek')
         if can_seek: source.seek(0)
-        yield source if can_seek else io.BytesIO(source.read()) # what comes from a pipe or the network cannot be rewound
+        yield source if can_seek else io.BytesIO(source.read()) # a pipe cannot be rewound
     else:
         path = Path(source)
         if path.is_dir(): raise IsADirectoryError(f"{path} is a folder; give the path of one {what}.")

@@ -1,7 +1,7 @@
 """Train the weights of the language detector that ship with the package.
 
     python recipes/language_detector.py FOLDER                        # two hours of two cores
-    python recipes/calibration.py FOLDER && python benchmarks/language_quality.py FOLDER      # confidence, figures
+    python recipes/calibrate.py FOLDER && python benchmarks/language_quality.py FOLDER      # confidence, figures
 
 FOLDER holds train_*.parquet, dev.parquet, and what training_voices.py and teacher.py make (train_voices.parquet,
 teacher.npz, encoder.safetensors). The settings are those of language_detector.yaml. The encoder starts from Whisper's
@@ -108,7 +108,7 @@ def main():
           workers=args.workers, bfloat16=args.bfloat16)
     card |= dict(made_by='recipes/language_detector.py', held_out=out, recipe=recipe, data=data_of(clips))
     LanguageDetector.from_net(net, card).save(args.out)
-    print(f'{args.out}: now recipes/calibration.py fits its confidence and thresholds.')
+    print(f'{args.out}: now recipes/calibrate.py fits its confidence and thresholds.')
 
 
 if __name__ == '__main__': main()

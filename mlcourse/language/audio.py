@@ -178,7 +178,7 @@ def _name(source):
 
 # %% ../../nbs/language/01_audio.ipynb #8a1dfbea
 def _decode(file, max_seconds, channel=None):
-    "A mixer that holds the sound, its rate, and how many packets were damaged; FFmpeg has a try where it may know more."
+    "The sound in a mixer, its rate, and how many packets were damaged; FFmpeg has a try where it may know more."
     mixer, rate = _Mixer(channel), None
     try:
         rate, whole = _read_soundfile(file, max_seconds, mixer)

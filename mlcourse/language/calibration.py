@@ -90,7 +90,7 @@ def mix_weights(
     truth, # the language of each row, or 'none' for noises; shape (n,)
     languages:list, # the known ones, which share their part evenly
 )->np.ndarray: # shape (n,), mean 1
-    "A weight for each row, so that kinds of clips weigh as in `MIX`; a kind that is not there leaves its part to the others."
+    "A weight for each row, so that kinds of clips weigh as in `MIX`; what is missing leaves its part to others."
     import pandas as pd
     kind = pd.Series(np.where(np.isin(truth, [*languages, 'none']), truth, 'another language'))
     share = kind.map(MIX | dict.fromkeys(languages, MIX['known']/len(languages)))/kind.map(kind.value_counts())

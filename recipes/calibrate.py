@@ -1,6 +1,6 @@
 """Fit the confidence of the shipped detector, and the thresholds below which its answer is 'unsure'.
 
-    python recipes/calibration.py FOLDER     # after language_detector.py; ten minutes of one core
+    python recipes/calibrate.py FOLDER     # after language_detector.py; two minutes of one core
 
 FOLDER holds tables of clips (*.parquet). The clips are those of all tables that ledger.csv gives the role choose, as
 they are and once randomly augmented, and generated noises. Each kind of clip weighs what it is in the mix that the card
@@ -45,7 +45,7 @@ def main():
     clips, detector = clips_to_choose_on(args.folder), LanguageDetector.load(args.weights)
     calibration = detector.calibrate(clips, ANSWERED).card['calibration']
     counts = clips.groupby(['language', 'corpus']).agg(clips=('clip', 'size'), speakers=('speaker', 'nunique'))
-    calibration['fitted_on'] = ('recipes/calibration.py: clips that recipes/ledger.csv gives the role choose, as they '
+    calibration['fitted_on'] = ('recipes/calibrate.py: clips that recipes/ledger.csv gives the role choose, as they '
                                 'are and randomly augmented, and generated noises')
     calibration['clips'] = counts.reset_index().to_dict('records')
     change_card(args.weights, calibration=calibration)
