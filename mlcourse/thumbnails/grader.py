@@ -188,21 +188,23 @@ def pooled_features(
 ALPHAS = 10**np.arange(0, 2.1, 0.5)
 
 def _solve(
-    kernel,  # shape (n, n): products of the features of each two rows
+    features, # float64, shape (n, d)
     targets, # shape (n, t)
-):           # shape (n, t, alphas): the weight of each row
-    "Ridge regression in its dual form, for every target and alpha at once."
-    values, vectors = np.linalg.eigh(kernel)
-    projected = vectors.T @ (targets - targets.mean(0))
-    return np.stack([vectors @ (projected / (values[:, None] + alpha)) for alpha in ALPHAS], -1)
+):           # shape (d, t, alphas)
+    "The weights of ridge regression, for every target and alpha at once, from the smaller of two matrices."
+    dual = len(features) <= features.shape[1] # products of rows with rows, else of columns with columns
+    values, vectors = np.linalg.eigh(features @ features.T if dual else features.T @ features)
+    centred = targets - targets.mean(0)
+    projected = vectors.T @ (centred if dual else features.T @ centred)
+    weights = [vectors @ (projected / (values[:, None] + alpha)) for alpha in ALPHAS]
+    return np.stack([features.T @ of_rows for of_rows in weights] if dual else weights, -1)
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #dbfdc40e
-def _held_out(kernel, targets, channels):
+def _held_out(features, targets, channels):
     "Held-out predictions: of each row, by a model that did not learn from its channel; shape (n, t, alphas)."
     predicted = np.zeros((*targets.shape, len(ALPHAS)))
-    for train, test in GroupKFold(min(5, len(set(channels)))).split(kernel, groups=channels):
-        weights = _solve(kernel[np.ix_(train, train)], targets[train])
-        predicted[test] = np.einsum('ij,jta->ita', kernel[np.ix_(test, train)], weights)
+    for train, test in GroupKFold(min(5, len(set(channels)))).split(features, groups=channels):
+        predicted[test] = np.tensordot(features[test], _solve(features[train], targets[train]), 1)
     return predicted
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #d0094118
@@ -265,12 +267,11 @@ def _learn(features, rows, sizes):
     channels, targets = _channels(rows), _targets(rows, _medians(rows))
     per_depth = np.repeat(sizes, sizes)**0.5
     mean, std = features.mean(0), (features.std(0) + 1e-6) * per_depth * len(sizes)**0.5 # each depth weighs the same
-    scaled, goals = (features - mean) / std, np.column_stack(list(targets.values()))
-    kernel = (scaled @ scaled.T).astype(float)
-    predicted = _held_out(kernel, goals, channels)
+    scaled, goals = ((features - mean) / std).astype(float), np.column_stack(list(targets.values()))
+    predicted = _held_out(scaled, goals, channels)
     scores = np.array([[auc(truth, predicted[:, t, a]) for a in range(len(ALPHAS))] for t in range(goals.shape[1])])
     t, a = np.unravel_index(scores.argmax(), scores.shape)
-    weights = scaled.T @ _solve(kernel, goals)[:, t, a]
+    weights = _solve(scaled, goals)[:, t, a]
     curve = _linear(LogisticRegression(C=1e6), pd.DataFrame(dict(predicted=predicted[:, t, a])), truth)
     logit = curve['weights'][0] * predicted[:, t, a] + curve['bias']
     weights = curve['weights'][0] * weights / std
