@@ -28,7 +28,7 @@ from ..core import save_weights, set_seed, UnreadableWeights
 from .audio import load, load_with_warnings, SAMPLE_RATE
 from .calibration import apply_calibration, threshold_at
 from .spectrogram import HOP_LENGTH, log_mel, plot_spectrogram, TOP_DB
-from .vad import MIN_SOUND_S, speech_mask, TRIM_DB, trim_silence
+from .vad import MIN_SOUND_S, speech_mask, trim_silence
 
 # %% ../../nbs/language/09_detector.ipynb #b3b47611
 @dataclass
@@ -440,9 +440,9 @@ def predict_many(self:LanguageDetector,
 def sounding(
     spectrogram, spoken, # from `find_speech`
 )->np.ndarray: # bool, shape (n_frames,)
-    "Where there is speech, and sound within 50 ms."
+    "Where there is speech, and sound within 50 ms that is no more than 30 dB below loud speech: breath is quieter."
     levels = spectrogram.max(axis=0)
-    loud = np.convolve(levels > np.quantile(levels, 0.95)+TRIM_DB, np.ones(11), 'same') > 0
+    loud = np.convolve(levels > np.quantile(levels, 0.95)-30, np.ones(11), 'same') > 0
     return loud & spoken
 
 def occlude(
