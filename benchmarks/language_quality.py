@@ -37,6 +37,7 @@ from tqdm import tqdm
 from mlcourse.core import change_card, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, format_interval
 from mlcourse.language.audio import load, SAMPLE_RATE
+from mlcourse.language.calibration import mix_weights
 from mlcourse.language.clips import read_ledger, roles, source, synthetic_clips
 from mlcourse.language.conditions import coloured_noise, CONDITIONS
 from mlcourse.language.detector import LanguageDetector, shipped_weights
@@ -46,7 +47,6 @@ HERE = Path(__file__).parent
 LENGTHS = (1, 3, 10)  # seconds
 HARD = ('white noise 0 dB', 'pink noise 0 dB', 'babble 5 dB', 'music 5 dB', 'far room', 'room, noise 10 dB, telephone',
         'opus 8 kb/s')
-MIX = {'en': 0.45, 'zh': 0.45, 'other': 0.07, 'none': 0.03}  # what the card's confidence is about
 ABOUT = ['clip', 'language', 'corpus', 'speaker']
 
 
@@ -240,16 +240,10 @@ def mixtures(table, seconds, what):
 
 # Is the confidence to be believed?
 
-def at_the_mix(table):
-    "A weight for each row, so that kinds of clips weigh as in MIX."
-    kind = table['language']
-    return (kind.map(MIX)/kind.map(kind.value_counts())).to_numpy()
-
-
 def reliability(table, bins=5):
     "How often answers of about the same confidence were right, in bins of equal count."
     table = table.sort_values('confidence', ignore_index=True)
-    weight, groups = at_the_mix(table), speakers_of(table)
+    weight, groups = mix_weights(table['language'], ['en', 'zh']), speakers_of(table)
     right = (table['language'] == table['forced']).to_numpy(float)
     for number, rows in enumerate(np.array_split(np.arange(len(table)), bins)):
         found = bootstrap_interval(lambda r, w: np.average(r, weights=w), right[rows], weight[rows],
@@ -262,7 +256,7 @@ def reliability(table, bins=5):
 def risk(table):
     "What share of the answers is wrong when only the surest are given."
     table = table.sort_values('confidence', ascending=False, ignore_index=True)
-    weight = at_the_mix(table)
+    weight = mix_weights(table['language'], ['en', 'zh'])
     wrong = (table['language'] != table['forced']).to_numpy(float)
     coverage, mistakes = weight.cumsum()/weight.sum(), (wrong*weight).cumsum()/weight.cumsum()
     for share in np.arange(0.5, 1.001, 0.05):

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
-import torch
 
 from mlcourse.core import change_card
 from mlcourse.language.clips import read_ledger, roles
@@ -41,7 +40,6 @@ def main():
     parser.add_argument('folder', type=Path, help='holds tables of clips')
     parser.add_argument('--weights', type=Path, default=shipped_weights(), help='a .safetensors file; its card changes')
     args = parser.parse_args()
-    torch.set_num_threads(1)
     clips, detector = clips_to_choose_on(args.folder), LanguageDetector.load(args.weights)
     calibration = detector.calibrate(clips, ANSWERED).card['calibration']
     counts = clips.groupby(['language', 'corpus']).agg(clips=('clip', 'size'), speakers=('speaker', 'nunique'))

@@ -170,6 +170,7 @@ def _try_graph(path, session):
 
 def _nothing(n): return np.full((1, 64, n), -100, np.float32)
 
+# %% ../../nbs/language/09_detector.ipynb #07479dc2
 class LanguageDetector:
     "Tells the language of a clip."
     def __init__(self,

@@ -246,6 +246,7 @@ def _callbacks(train, ema_decay, device):
         def after_fit(self): self.learn.model.load_state_dict(self.mean.module.state_dict())
     return [OnDevice(), AugmentSpectrograms(), NextWindows()] + [AveragedWeights()]*(ema_decay > 0)
 
+# %% ../../nbs/language/07_training.ipynb #352a1e21
 def _checkpoint(path, state, ema_decay):
     "A fastai callback that keeps, after each epoch, all that training needs to go on; `state` is what it kept before."
     from fastai.callback.core import Callback
