@@ -1,6 +1,6 @@
 """Train the weights of the language detector that ship with the package.
 
-    python recipes/language_detector.py FOLDER                        # two hours of two cores
+    python recipes/language_detector.py FOLDER                        # an hour or two of two cores
     python recipes/calibrate.py FOLDER && python benchmarks/language_quality.py FOLDER      # confidence, figures
 
 FOLDER holds train_*.parquet, dev.parquet, and what training_voices.py and teacher.py make (train_voices.parquet,
