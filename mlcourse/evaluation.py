@@ -8,7 +8,7 @@ __all__ = ['RESERVED', 'TECHNICAL', 'split_by_group', 'recalls', 'balanced_accur
            'verdict', 'score', 'chance', 'fits_training', 'shuffled_labels', 'known_columns', 'predicted_from',
            'best_baseline', 'beats_baselines', 'random_beside_group', 'given_away', 'swapped_groups',
            'right_from_agreement', 'best_possible', 'enough_examples', 'worst_mistakes', 'mistakes_gather', 'strangers',
-           'ten_checks', 'Page', 'project_report']
+           'ten_checks', 'Page', 'findings_table', 'project_report']
 
 # %% ../nbs/library/02_evaluation.ipynb #8fda664a
 from importlib.metadata import PackageNotFoundError, version
@@ -389,11 +389,19 @@ def ten_checks(
             given_away(table), swapped_groups(table), best_possible(table), enough_examples(table),
             mistakes_gather(table), strangers(table)]
 
-# %% ../nbs/library/02_evaluation.ipynb #5d94a193
+# %% ../nbs/library/02_evaluation.ipynb #f93d6b04
 class Page(str):
     "Markdown, which a notebook shows as such."
     def _repr_markdown_(self): return str(self)
 
+def findings_table(
+    findings:list, # from `ten_checks`
+)->Page:
+    "A line a check."
+    rows = [f'| {number} | {f.question} | {verdict(f)} | {f.says} |' for number, f in enumerate(findings, 1)]
+    return Page('\n'.join(['| | question | verdict | found |', '|---|---|---|---|', *rows]))
+
+# %% ../nbs/library/02_evaluation.ipynb #5d94a193
 def _versions(names=('numpy', 'pandas', 'scikit-learn', 'torch', 'fastai')):
     "What runs here, in a line."
     def found(name):
@@ -416,11 +424,10 @@ def project_report(
     "The ten checks on one page that needs no other file: to post when you ask for help."
     findings = ten_checks(table, run)
     faults = [f'{number}. {f.question} {f.then}' for number, f in enumerate(findings, 1) if f.fault]
-    rows = [f'| {number} | {f.question} | {verdict(f)} | {f.says} |' for number, f in enumerate(findings, 1)]
     open_ = [f'- {f.then}' for f in findings if f.fault is None]
     right = format_interval(*score(table[table.split == 'valid']))
     return Page('\n'.join([
         f'# {title}', '', *_contents(table), '', f'Validation: balanced accuracy {right}, 95% interval over groups.',
-        '', '| | question | verdict | found |', '|---|---|---|---|', *rows, '',
+        '', findings_table(findings), '',
         '**Start here.** ' + (faults[0] if faults else 'None of the checks found a fault.'), '',
         '**Not known yet.**', '', *open_, '', '**What I tried, and what I expected:** ...', '', _versions(), '']))
