@@ -13,7 +13,7 @@
 //         title, channel, about, length,       texts; about as '12K views', length as '12:34'
 //         watched, label}                      share of the red bar, 0 to 1; what to call a variant
 //
-// Texts are shown as texts, whatever is in them. In a notebook anywidget calls `render`, with `data` as the trait `feed`.
+// Texts are shown as texts, whatever is in them. In a notebook anywidget calls `render`; the data are its trait `feed`.
 // On a page of its own, also one opened from a disk: put this file's text into <script type="module">, and the lines
 // that call makeFeed after it.
 
@@ -61,8 +61,8 @@ function makeVideo(video, mine) {
   face.textContent = [...channel.trim()][0]?.toUpperCase() ?? '';
   face.style.setProperty('--hue', [...channel].reduce((sum, letter) => sum + 37 * letter.codePointAt(0), 0) % 360);
   const quiet = [channel, video.about].filter(Boolean).map(text => make('span', {class: 'feed-quiet'}, text));
-  const words = make('span', {class: 'feed-words'}, make('span', {class: 'feed-title', dir: 'auto'}, video.title ?? ''));
-  words.append(...quiet);
+  const title = make('span', {class: 'feed-title', dir: 'auto'}, video.title ?? '');
+  const words = make('span', {class: 'feed-words'}, title, ...quiet);
   const about = make('span', {class: 'feed-about'}, face, words);
   return make('div', {class: mine ? 'feed-video feed-mine' : 'feed-video', role: 'listitem'}, makeThumb(video), about);
 }
