@@ -378,7 +378,8 @@ def find_switches(self:LanguageDetector,
         parts = self.encode(np.stack([spectrogram[:, i:i+SPAN] for i in some]))
         found += [summarise(*(part[spoken[i:i+SPAN:4]] for part in one)) for i, *one in zip(some, *parts)]
     seconds = [spoken[i:i+SPAN].sum()/100 for i in starts]
-    probabilities, confidence = apply_calibration(self.card.get('calibration'), *self.classify(np.stack(found)), seconds)
+    scores = self.classify(np.stack(found))
+    probabilities, confidence = apply_calibration(self.card.get('calibration'), *scores, seconds)
     log_p = np.log(np.column_stack([confidence[:, None]*probabilities, 1-confidence])+1e-3)
     path = likeliest_path(log_p, SWITCH)
     return [0, *(int(t)//4*4 for t in switch_times(path, log_p, np.array(starts)+SPAN/2)), end]
