@@ -4,11 +4,11 @@
 
 # %% auto #0
 __all__ = ['APPS', 'one_line', 'error_line', 'strict', 'answer_each', 'show_language', 'detect', 'show_advice', 'advise',
-           'collect', 'write_app', 'app', 'make_parser', 'add_language_command', 'add_thumbnail_commands',
-           'add_app_command', 'main']
+           'collect', 'write_app', 'app', 'expand', 'parse', 'make_parser', 'add_language_command',
+           'add_thumbnail_commands', 'add_app_command', 'main']
 
 # %% ../nbs/library/08_cli.ipynb #4673a729
-import argparse, json, math, os, sys, warnings
+import argparse, glob, json, math, os, re, sys, warnings
 from pathlib import Path
 
 from .demo import demo, LANGUAGES
@@ -152,6 +152,28 @@ def app(args)->int:
                                *['--no-browser'][:args.no_browser]])
     return 0
 
+# %% ../nbs/library/08_cli.ipynb #b7a39f20
+def expand(
+    words, # of a command line
+)->list: # the same, with the files that a pattern stands for
+    "Replace patterns by the files they match; a file whose name looks like an option becomes ./-name."
+    def files(word):
+        is_pattern = glob.has_magic(word) and not os.path.exists(word) and not re.match(r'-|\w+://', word)
+        return is_pattern and sorted(glob.glob(word, recursive=True)) or [word]
+    def plain(name): return f'./{name}' if re.match('-[^-]', name) and os.path.exists(name) else name
+    return [plain(file) for word in words for file in files(word)]
+
+def parse(
+    parser, # from `make_parser`
+    words, # of a command line
+):
+    "What was asked for; files that stand after an option belong to those before it."
+    args, rest = parser.parse_known_args(words)
+    if rest and (not getattr(args, 'files', None) or any(word.startswith('-') for word in rest)):
+        parser.error(f"what is {' '.join(rest)}? See mlcourse {args.command} --help")
+    if rest: getattr(args, args.files).extend(rest)
+    return args
+
 # %% ../nbs/library/08_cli.ipynb #062db236
 def make_parser()->argparse.ArgumentParser:
     "The commands and what they take."
@@ -160,10 +182,10 @@ def make_parser()->argparse.ArgumentParser:
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
     commands = parser.add_subparsers(dest='command', metavar='COMMAND', required=True)
 
-    def command(run, about, example):
+    def command(run, about, example, files=None): # `files`: the argument that takes any number of them
         added = commands.add_parser(run.__name__, help=about, description=about[0].upper() + about[1:] + '.',
                                     epilog=f'example: {example}')
-        added.set_defaults(run=run)
+        added.set_defaults(run=run, files=files)
         return added
     add_language_command(command)
     add_thumbnail_commands(command)
@@ -176,7 +198,7 @@ def make_parser()->argparse.ArgumentParser:
 def add_language_command(command):
     "The arguments of `mlcourse detect`."
     added = command(detect, 'the language of recordings: English or Mandarin',
-                    'mlcourse detect clip.wav voices/*.m4a --json')
+                    'mlcourse detect clip.wav voices/*.m4a --json', 'clips')
     added.add_argument('clips', nargs='+', metavar='CLIP', help='a recording: wav, mp3, m4a, ogg, opus, webm and more')
     added.add_argument('--weights', metavar='FILE',
                        help='a detector of your own, instead of the one that comes with the package')
@@ -186,12 +208,12 @@ def add_language_command(command):
 def add_thumbnail_commands(command):
     "The arguments of `mlcourse advise` and `mlcourse collect`."
     added = command(advise, 'what to fix in thumbnails, worst first',
-                    "mlcourse advise thumb.jpg --title 'My first marathon'")
+                    "mlcourse advise thumb.jpg --title 'My first marathon'", 'images')
     added.add_argument('images', nargs='+', metavar='IMAGE', help='a picture: jpg, png, webp and more')
     added.add_argument('--title', help='of the video')
     added.add_argument('--json', action='store_true', help='one list for all images, for programs')
     added = command(collect, 'a table of videos with their thumbnails',
-                    'mlcourse collect https://www.youtube.com/@channel --folder my_videos')
+                    'mlcourse collect https://www.youtube.com/@channel --folder my_videos', 'urls')
     added.add_argument('urls', nargs='*', metavar='URL',
                        help="a channel, playlist or video, or 'ytsearch20:some words'")
     added.add_argument('--folder', required=True,
@@ -215,7 +237,9 @@ def main(
     argv=None, # a list of text; those of the command line when None
 )->int: # exit code
     "The `mlcourse` command."
-    args = make_parser().parse_args(argv)
+    for stream in (sys.stdout, sys.stderr): # on Windows, a file's alphabet may lack what we print: then as \\u6f22
+        if hasattr(stream, 'reconfigure'): stream.reconfigure(errors='backslashreplace')
+    args = parse(make_parser(), expand(sys.argv[1:] if argv is None else argv))
     warnings.simplefilter('ignore', FutureWarning) # meant for those who keep the libraries that we use
     # Read when torch loads: its threads sleep while they wait. Left to spin, they make training many times slower
     # on a busy machine.

@@ -15,7 +15,7 @@ SAMPLE = str(sample_thumbnail())
 
 
 def mlcourse(*arguments, **kwargs):
-    done = subprocess.run([*COMMAND, *arguments], capture_output=True, text=True, timeout=120, **kwargs)
+    done = subprocess.run([*COMMAND, *arguments], **dict(capture_output=True, text=True, timeout=300) | kwargs)
     assert 'Traceback' not in done.stderr
     return done
 
@@ -105,6 +105,26 @@ def test_names_with_odd_characters_stay_on_one_line(tmp_path):
         except OSError: continue # not a file name here
         printed = mlcourse('advise', name, cwd=tmp_path).stdout.split('\n')
         assert all(text.isprintable() for text in printed) and printed[0].endswith('worst first.')
+
+
+@pytest.mark.parametrize('encoding', ['cp1252', 'cp1251', 'ascii'])
+def test_output_whose_alphabet_is_small(tmp_path, encoding):
+    "As on Windows, into a file: what cannot be written is shown as its number, and the rest goes on."
+    Image.new('RGB', (320, 180), 'teal').save(tmp_path/'漢ü.jpg')
+    done = mlcourse('advise', '漢ü.jpg', '缺.jpg', '漢ü.jpg', cwd=tmp_path, encoding=encoding,
+                    env=os.environ | dict(PYTHONIOENCODING=encoding))
+    assert done.returncode == 1 and done.stdout.count('worst first.') == 2 and done.stdout.startswith('\\u6f22')
+    assert done.stderr.count('\n') == 1 and '\\u7f3a.jpg' in done.stderr
+
+
+def test_patterns_and_names_that_look_like_options(tmp_path):
+    "Nobody expands a pattern on Windows; options may stand between files."
+    for name in ('-1.wav', 'b.wav', 'c.txt'): (tmp_path/name).write_text('not a recording')
+    done = mlcourse('detect', '*.wav', '--json', 'c.txt', '-1.wav', 'https://example.com/a.wav', cwd=tmp_path)
+    answers = json.loads(done.stdout)
+    assert [answer['input'] for answer in answers] == ['./-1.wav', 'b.wav', 'c.txt', './-1.wav',
+                                                       'https://example.com/a.wav']
+    assert 'is a web address' in answers[-1]['error'] and not done.stderr
 
 
 def test_collect_with_an_address_that_is_none(tmp_path):

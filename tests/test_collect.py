@@ -1,6 +1,6 @@
 """Collecting when things go wrong: killed processes, a picture server that misbehaves, hostile pages; every row must be
 there, once."""
-import io, subprocess, sys
+import errno, io, os, subprocess, sys, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -11,7 +11,7 @@ from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 from mlcourse.cli import main
-from mlcourse.core import DownloadFailed
+from mlcourse.core import CannotWrite, download, DownloadFailed
 from mlcourse.thumbnails.collect import (
     ask_site, collect, fetch_image, find_videos, observe, PAUSES_S, StoppedBySite, TooManyFailures, TooManyRequests,
     video_row)
@@ -300,6 +300,136 @@ def test_the_command_says_what_is_wrong(arguments, code, message, tmp_path, caps
     assert main(['collect', *arguments, '--folder', str(tmp_path/'videos')]) == code
     told = capsys.readouterr().err
     assert message in told and told.count('\n') == 1 and not (tmp_path/'videos').exists()
+
+
+@pytest.mark.parametrize('message', ['The page needs to be reloaded.', 'HTTP Error 403: Forbidden'])
+def test_a_passing_refusal_is_asked_for_again(message, picture_server, tmp_path, monkeypatch):
+    "As an error, and as a warning over an empty answer, which is all that yt-dlp makes of it here."
+    import yt_dlp
+    class Warns:
+        def __init__(self, options): self.options = options
+        def __enter__(self): return self
+        def __exit__(self, *args): pass
+        def sanitize_info(self, info): return info
+        def extract_info(self, url, download):
+            self.options['logger'].warning(f'[youtube] {VIDEO}: {message}')
+            return {'id': VIDEO}
+    monkeypatch.setattr(yt_dlp, 'YoutubeDL', Warns)
+    def refuses(url, flat=False, limit=None): raise OSError(f'[youtube] {VIDEO}: Video unavailable. {message}')
+    for site in (refuses, ask_site):
+        options = dict(pause_s=0, image_url=picture_server, report=lambda text: None)
+        assert collect(VIDEO, tmp_path/site.__name__, extract=site, **options).status.tolist() == ['failed']
+        assert collect(VIDEO, tmp_path/site.__name__, extract=page_of(), **options).status.tolist() == ['ok']
+
+
+@pytest.mark.parametrize('change', [dict(timestamp=None, upload_date='00010101'),
+                                    dict(timestamp=1e11, upload_date='51381116'),
+                                    dict(timestamp=-62135596800, upload_date=None, release_timestamp=1e11)])
+def test_a_video_of_the_year_1_or_5138_stops_nothing(change, picture_server, tmp_path):
+    ids, options = [VIDEO, 'b'*11], dict(pause_s=0, image_url=picture_server, report=lambda text: None)
+    site = lambda url, flat=False, limit=None: {} if flat else PAGE | (change if VIDEO in url else {})
+    videos = collect(ids, tmp_path, extract=site, **options)
+    assert videos.status.tolist() == ['ok']*2 and videos.published_at.isna().tolist() == [True, False]
+    for name in ('videos.csv', 'snapshots.csv'): # as earlier versions wrote them
+        table = pd.read_csv(tmp_path/name, dtype='string')
+        table.assign(published_at=['5138-11-16 00:00:00+00:00', '0001-01-01']).to_csv(tmp_path/name, index=False)
+    with pytest.warns(UserWarning, match='published_at'):
+        assert len(collect('c'*11, tmp_path, extract=site, **options)) == 3
+
+
+def test_every_listing_is_capped(tmp_path):
+    limits, many = [], [dict(id=f'{i:011}') for i in range(25_000)]
+    def endless(url, flat=False, limit=None):
+        limits.append(limit)
+        return dict(entries=many) # however many are asked for
+    for source in ('youtube.com/playlist?list=RDabcdefghijk', 'youtube.com/playlist?list=PL123', 'ytsearch9:x'):
+        assert len(find_videos([source], endless)[0]) <= 20_000
+    assert limits == [50, 20_000, 20_000]
+    old = pd.Timestamp('2005-01-01', tz='UTC')
+    assert len(find_videos(['@a'], lambda url, flat, limit: dict(entries=many[:limit]), after=old)[0]) == 20_000
+
+
+def test_a_channel_without_the_tab(tmp_path):
+    def only(tab):
+        def site(url, flat=False, limit=None):
+            if not url.endswith(tab): raise OSError(f'This channel does not have a {url.rpartition("/")[2]} tab')
+            return dict(entries=[dict(id=VIDEO)])
+        return site
+    told = []
+    for tab in ('videos', 'shorts', 'streams'): assert list(find_videos(['@a'], only(tab))[0]) == [VIDEO]
+    assert not find_videos(['@a/shorts'], only('streams'), report=told.append)[0]
+    assert 'does not have a shorts tab' in told[0]
+
+
+def test_two_at_once(picture_server, tmp_path):
+    "The second hears of it, and the first loses nothing; the lock of one that was killed holds nobody up."
+    inside, options = [], dict(pause_s=0, image_url=picture_server, report=lambda text: None)
+    def second(url, flat=False, limit=None):
+        for run in (lambda: collect('b'*11, tmp_path, extract=page_of(), **options), lambda: observe(tmp_path)):
+            try: run()
+            except OSError as error: inside.append(str(error))
+        collect('b'*11, tmp_path.parent/'another', extract=page_of(), **options)
+        return PAGE
+    assert collect(VIDEO, tmp_path, extract=second, **options).video_id.tolist() == [VIDEO]
+    assert inside[0].startswith('Another run is collecting into')
+    code = ('import os, signal, sys\nfrom mlcourse.thumbnails.collect import collect\n'
+            'def site(*args, **kwargs): os.kill(os.getpid(), signal.SIGKILL)\n'
+            'collect("ccccccccccc", sys.argv[1], extract=site)')
+    if os.name == 'posix': assert subprocess.run([sys.executable, '-c', code, tmp_path]).returncode == -9
+    assert len(collect('b'*11, tmp_path, extract=page_of(), **options)) == 2
+
+
+def test_a_clock_that_was_set_back(picture_server, tmp_path):
+    options = dict(pause_s=0, image_url=picture_server, report=lambda text: None)
+    collect(VIDEO, tmp_path, extract=page_of(), **options)
+    for name in ('videos.csv', 'snapshots.csv'):
+        table = pd.read_csv(tmp_path/name, dtype='string')
+        table.assign(observed_at='2031-01-01 00:00:00+00:00').to_csv(tmp_path/name, index=False)
+    assert observe(tmp_path, extract=page_of(view_count=6000), **options).view_count.tolist() == [6000]
+    assert collect(VIDEO, tmp_path, extract=page_of(), **options).view_count.tolist() == [6000]
+    assert read_snapshots(tmp_path).view_count.tolist() == [5000, 6000]
+
+
+def test_a_picture_that_drips(tmp_path, monkeypatch):
+    class Drips(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200); self.end_headers()
+            try:
+                while True: self.wfile.write(b'x'); time.sleep(0.05)
+            except OSError: pass
+        def log_message(self, *args): pass
+    server = ThreadingHTTPServer(('127.0.0.1', 0), Drips)
+    Thread(target=server.serve_forever, daemon=True).start()
+    impatient = lambda *args, **kwargs: download(*args, **kwargs | dict(max_seconds=kwargs['max_seconds']/200))
+    monkeypatch.setattr('mlcourse.thumbnails.collect.download', impatient)
+    videos = collect(VIDEO, tmp_path, pause_s=0, extract=page_of(), report=lambda text: None,
+                     image_url=f'http://127.0.0.1:{server.server_port}/{{video_id}}/{{size}}')
+    server.shutdown()
+    assert videos.status.tolist() == ['failed'] and not list((tmp_path/'images').iterdir())
+
+
+def test_a_full_disk_is_no_fault_of_the_network(picture_server, tmp_path, monkeypatch):
+    def full(*args): raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    options = dict(pause_s=0, image_url=picture_server, report=lambda text: None)
+    collect(VIDEO, tmp_path, extract=page_of(), **options)
+    with monkeypatch.context() as patched:
+        patched.setattr('mlcourse.core._receive', full)
+        with pytest.raises(CannotWrite, match='no space left on device.; make room'):
+            collect('b'*11, tmp_path, extract=page_of(), **options)
+    assert len(collect('b'*11, tmp_path, extract=page_of(), **options)) == 2
+
+
+def test_tables_that_a_spreadsheet_saved(picture_server, tmp_path):
+    options = dict(pause_s=0, image_url=picture_server, report=lambda text: None)
+    before = collect(VIDEO, tmp_path, extract=page_of(), **options)
+    for name in ('videos.csv', 'snapshots.csv'):
+        table = pd.read_csv(tmp_path/name, dtype='string')
+        dates = {column: pd.to_datetime(table[column], format='ISO8601').dt.strftime('%d.%m.%Y %H:%M')
+                 for column in ('published_at', 'observed_at')}
+        table.assign(**dates).to_csv(tmp_path/name, sep=';', encoding='utf-8-sig', index=False)
+    after = collect([VIDEO, 'b'*11], tmp_path, extract=page_of(), **options)
+    assert after.video_id.tolist() == read_snapshots(tmp_path).video_id.tolist() == [VIDEO, 'b'*11]
+    assert (after.published_at[0], after.view_count[0]) == (before.published_at[0].floor('min'), before.view_count[0])
 
 
 @pytest.mark.network

@@ -1,5 +1,5 @@
 """FLEURS from a loopback server that imitates its public home: redirects, ranges, and everything that can go wrong."""
-import hashlib, io, tarfile, warnings
+import gzip, hashlib, io, tarfile, warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -165,6 +165,10 @@ def test_bombs_and_damage(home, tmp_path):
     with pytest.raises(UnusableArchive, match='more than 1,000,000 bytes'):
         unpack(archive, {'100.wav'}, tmp_path/'out', max_bytes=1_000_000)
     assert not list((tmp_path/'out').iterdir())
+    for kind in (tarfile.GNUTYPE_LONGNAME, tarfile.XHDTYPE): # a name of a gigabyte, to be held in memory
+        header = tarfile.TarInfo('x'); header.type, header.size = kind, 10**9
+        archive.write_bytes(gzip.compress(header.tobuf() + bytes(5_000_000)))
+        with pytest.raises(UnusableArchive, match='a header of it is too large'): unpack(archive, {'x'}, tmp_path/'out')
     whole = home.files[ARCHIVE]
     for bad in (whole[:len(whole)//2], b'not an archive', b''):
         home.files[ARCHIVE] = bad

@@ -21,7 +21,7 @@ from scipy.stats import norm, ttest_ind
 from ..core import DownloadFailed, open_binary
 from .collect import _with_backoff, fetch_image, IMAGE_URL, SIZES, TooManyFailures
 from .images import load_image, UnreadableImage
-from .videos import as_videos, BadVideos, to_date, VIDEO_ID
+from .videos import as_videos, BadVideos, numeric_dates, to_date, VIDEO_ID
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #5a7ab211
 HEADERS = { # column -> its header: English (to August 2026 and since), German, French, Spanish, Portuguese, Japanese
@@ -160,20 +160,10 @@ def _cells(data, name):
 # %% ../../nbs/thumbnails/04_studio.ipynb #e0d24bee
 _FORMATS = '%b %d, %Y', '%b %d %Y', '%d %b %Y', '%d-%b-%y', '%d-%b-%Y', '%Y-%m-%d', '%Y/%m/%d', '%Y年%m月%d日'
 
-def _numeric_dates(texts):
-    "Dates as day and month, or month and day, and year, in the order that the column itself shows."
-    parts = texts.str.extract(r'^(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?!\d)')
-    one, two = (pd.to_numeric(parts[i]) for i in (0, 2))
-    day_first, month_first = (one > 12).any() or (parts[1] == '.').any(), (two > 12).any()
-    if day_first == month_first: return pd.Series(pd.NaT, index=texts.index)
-    day, month = (one, two) if day_first else (two, one)
-    year = pd.to_numeric(parts[3]).where(lambda year: year > 99, pd.to_numeric(parts[3]) + 2000)
-    return pd.to_datetime(dict(year=year, month=month, day=day), errors='coerce')
-
 def _dates(cells):
     "A column of dates; those that cannot be told are missing."
     texts = pd.Series([_plain(cell[:40]) for cell in cells], dtype='str')
-    found = _numeric_dates(texts)
+    found = numeric_dates(texts)
     texts = texts.str.replace(r'^(\d{4}-\d\d-\d\d)[T ].*', r'\1', regex=True) # a time of day is left away
     for form in _FORMATS: found = found.fillna(pd.to_datetime(texts, format=form, errors='coerce'))
     return found
