@@ -64,8 +64,8 @@ def source_url(
     if CHANNEL_ID.fullmatch(source): return f'{YOUTUBE}channel/{source}/videos'
     if re.fullmatch(r'(PL|UU|FL|OLAK5uy_)[\w-]{16,}', source, re.ASCII): return f'{YOUTUBE}playlist?list={source}'
     url = _of_page(urljoin(YOUTUBE, source) if source.startswith('@') else source)
-    if not url: raise UnknownSource(f"{source[:100]!r} is not the address of a YouTube channel, playlist or video; "
-                                    "give one, or 'ytsearch20:words'.")
+    if not url: raise UnknownSource(f"{source[:100]!r} is not a YouTube address of videos; "
+                                    "give a channel, playlist or video, or 'ytsearch20:words'.")
     return url
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #96497bb2
