@@ -279,6 +279,12 @@ def _learn(features, rows, sizes):
                 models=_tabular_models(logit, rows, medians))
     return weights, curve['bias'] - mean @ weights, card
 
+# %% ../../nbs/thumbnails/06_grader.ipynb #ed9b9a7b
+def _in_words(card):
+    "What the grader's probability is of."
+    return ("among the best videos of its age" if card.get('age_stratified')
+            else f"more than {card['threshold']:g} views a day")
+
 # %% ../../nbs/thumbnails/06_grader.ipynb #83d5dc07
 class ThumbnailGrader:
     "The chance that a thumbnail's video has more views a day than the threshold."
@@ -287,8 +293,7 @@ class ThumbnailGrader:
         card:dict, # how it was made; `width` (pixels), `threshold` (views per day) and `arch` are needed
     ): self.model, self.card = model.cpu().eval(), card
     def __repr__(self):
-        return (f"ThumbnailGrader(more than {self.card['threshold']:g} views a day, "
-                f"trained on {self.card.get('n_train', '?')} thumbnails)")
+        return f"ThumbnailGrader({_in_words(self.card)}, trained on {self.card.get('n_train', '?')} thumbnails)"
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #8745b3b3
 @patch
@@ -344,6 +349,18 @@ def _card_scores(train, predicted, draws=1000):
     adds = bootstrap_interval(_gain, truth, predicted.p_combined, predicted.p_tabular, groups=channels, n=draws)
     return scores | dict(baseline_auc=best) | dict(zip(('adds', 'adds_low', 'adds_high'), adds))
 
+# %% ../../nbs/thumbnails/06_grader.ipynb #d5dd53c0
+def _meaning(rows):
+    "The threshold and the kind of label that all rows were labelled with, for the card."
+    names = ['threshold', 'age_stratified']
+    found = rows.reindex(columns=names).drop_duplicates()
+    if found.isna().any(axis=None):
+        raise BadVideos("The videos table does not say what its labels mean; run label(videos) again.")
+    if len(found) > 1:
+        raise BadVideos(f"The videos were labelled in {len(found)} ways, with thresholds from {found.threshold.min():g} "
+                        f"to {found.threshold.max():g} views a day; label them all in one.")
+    return dict(threshold=float(found.threshold.iloc[0]), age_stratified=bool(found.age_stratified.iloc[0]))
+
 # %% ../../nbs/thumbnails/06_grader.ipynb #a910ef3b
 @patch(cls_method=True)
 def fit(cls:ThumbnailGrader,
@@ -358,7 +375,7 @@ def fit(cls:ThumbnailGrader,
     "Learn from the rows whose split is 'train'. Raises `NothingToLearn`, a `ValueError`, when the rows do not suffice."
     rows = _with_pictures(videos, folder, width)
     _check_splits(rows)
-    train, valid = rows[rows.split == 'train'], rows[rows.split == 'valid']
+    meaning, train, valid = _meaning(rows), rows[rows.split == 'train'], rows[rows.split == 'valid']
     if len(set(_channels(train))) < 2:
         raise NothingToLearn("All videos for training are of one channel; collect another one.")
     set_seed(seed)
@@ -367,9 +384,8 @@ def fit(cls:ThumbnailGrader,
     head = nn.Linear(len(weights), 1)
     head.load_state_dict(dict(weight=torch.tensor(weights, dtype=torch.float32)[None],
                               bias=torch.tensor([bias], dtype=torch.float32)))
-    card = dict(arch=arch, width=width, threshold=float(videos.attrs.get('threshold', 100)),
-                pretrained=pretrained, seed=seed, n_train=len(train), n_valid=len(valid),
-                n_left_out=len(videos) - len(rows), **learned)
+    card = dict(arch=arch, width=width, pretrained=pretrained, seed=seed, n_train=len(train), n_valid=len(valid),
+                n_left_out=len(videos) - len(rows), **meaning, **learned)
     grader = cls(nn.Sequential(body, head), card)
     grader.card |= _card_scores(train, valid.join(_predict_rows(card, grader._logits(list(valid.picture)), valid)))
     return grader
@@ -381,10 +397,11 @@ class Grade:
     probability: float # 0 to 1, that the video has more than `threshold` views a day
     threshold: float   # views per day
     assumed: tuple = () # columns that were not known, and took the median
+    age_stratified: bool = False # then it is the probability of being among the best of its age
     def __float__(self): return self.probability
     def __str__(self):
         unknown = f" (assuming an ordinary {', '.join(self.assumed)})" if self.assumed else ''
-        return f"{self.probability:.0%} chance of more than {self.threshold:g} views a day{unknown}"
+        return f"{self.probability:.0%} chance of {'being ' * self.age_stratified}{_in_words(vars(self))}{unknown}"
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #d29e110b
 @patch
@@ -394,12 +411,13 @@ def predict(self:ThumbnailGrader,
 )->Grade:
     "Grade one thumbnail. Raises `UnreadableImage` or `OSError`."
     logits = self._logits([to_pixels(image, self.card['width'])])
-    if video is None: return Grade(float(expit(logits[0])), self.card['threshold'])
+    grade = partial(Grade, threshold=self.card['threshold'], age_stratified=self.card.get('age_stratified', False))
+    if video is None: return grade(float(expit(logits[0])))
     if not self.card['models']: raise BadVideos("This grader has seen no table: ask it without a video.")
     row = pd.DataFrame([{name: video.get(name) for name in TABLE_COLUMNS}])
     unknown = _logs(row).iloc[0].isna()
     assumed = tuple(name for name in self.card['medians'] if unknown[name])
-    return Grade(float(_predict_rows(self.card, logits, row).p_combined[0]), self.card['threshold'], assumed)
+    return grade(float(_predict_rows(self.card, logits, row).p_combined[0]), assumed=assumed)
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #b5a67419
 def _pixels_or_error(image, width):
