@@ -357,8 +357,8 @@ def _meaning(rows):
     if found.isna().any(axis=None):
         raise BadVideos("The videos table does not say what its labels mean; run label(videos) again.")
     if len(found) > 1:
-        raise BadVideos(f"The videos were labelled in {len(found)} ways, with thresholds from {found.threshold.min():g} "
-                        f"to {found.threshold.max():g} views a day; label them all in one.")
+        raise BadVideos(f"The videos were labelled in {len(found)} ways, with thresholds from {found.threshold.min():g}"
+                        f" to {found.threshold.max():g} views a day; label them all in one.")
     return dict(threshold=float(found.threshold.iloc[0]), age_stratified=bool(found.age_stratified.iloc[0]))
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #a910ef3b

@@ -150,7 +150,7 @@ def label(
     age_stratified:bool=False, # compare each video with those of its age; `threshold` then sets only how many are hits
     split_by:str='channel', # or 'time': the newest are for validation
     snapshots=None, # views per day between the snapshots in this table, instead of views so far / age
-)->pd.DataFrame: # as `as_videos`, + age_days, views_per_day, above_threshold (missing when unknown), what it means, split
+)->pd.DataFrame: # as `as_videos`, + age_days, views_per_day, above_threshold (missing when unknown), its meaning, split
     "Add views per day, the label, and a split ('train' or 'valid')."
     if 'view_count' not in videos:
         raise BadVideos("The videos table has no column view_count; views per day cannot be worked out.")
