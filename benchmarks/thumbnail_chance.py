@@ -45,7 +45,7 @@ def scores_of(videos, n_valid, seed):
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--graders', type=int, default=200)
-    parser.add_argument('--channels', type=int, nargs='+', default=[2, 5, 10, 30])
+    parser.add_argument('--channels', type=int, nargs='+', default=[2, 10, 30])
     args, table = parser.parse_args(), []
     for n_valid in args.channels:
         videos = label(simulate_table(3*EACH*n_valid, n_channels=3*n_valid, seed=n_valid))

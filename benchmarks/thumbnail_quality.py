@@ -11,9 +11,9 @@ published, observed, view_count and subscriber_count; two also have image (JPEG 
     gallery.parquet        images made by professionals: do they pass the rules?
 
 `simulation` needs no table: it simulates videos (image R2 0.3, no age confounding), fits a grader on 2,000 thumbnails
-of each simulation, and says how far it came from a coin to the oracle, on 1,500 thumbnails of other channels. It does so
-for both effects of mlcourse.thumbnails.simulate: `look` (in the table: simulation 1, 2, ...), and `reading`, for which a
-picture has to be read.
+of each simulation, and says how far it came from a coin to the oracle, on 1,500 thumbnails of other channels. It does
+so for both effects of mlcourse.thumbnails.simulate: `look` (in the table: simulation 1, 2, ...), and `reading`, for
+which a picture has to be read.
 
 It prints a table and keeps it as thumbnail_quality.csv beside this script, with a scatter of views by subscribers.
 Rows of parts that did not run stay as they were. Every model is scored on channels that it was not trained on, and
