@@ -511,7 +511,7 @@ def _wrong_in_card(card):
                  and all(name in TABLE_COLUMNS and is_number(medians[name]) for name in medians)))
     right['models'] = (right['medians'] and isinstance(models, dict) and (not models or 'combined' in models)
                        and all(name in MODELS and linear(models[name]) for name in models))
-    numbers = 'n_train', 'auc', 'auc_low', 'auc_high', 'baseline_auc', 'adds_low', 'may_advise'
+    numbers = 'n_train', 'auc', 'auc_low', 'auc_high', 'baseline_auc', 'adds_low', 'may_advise', 'age_stratified'
     right |= {name: isinstance(card[name], (int, float)) for name in numbers if name in card}
     return next((name for name in right if not right[name]), None)
 
