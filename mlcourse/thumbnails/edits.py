@@ -25,9 +25,9 @@ def brighten(
     image:Image.Image, # RGB
     level:int=225, # grey level that the brightest twentieth is to reach
 )->Image.Image:
-    "Multiply the levels so that the brightest twentieth reaches `level`, eightfold at most; what comes out on top bends."
+    "Multiply the levels so that the brightest twentieth reaches `level`, eightfold at most; the top bends."
     gain = min(8, level / max(exposure(image)['p95_grey'], 1))
-    def bent(x): return x if x < 200 else 255 - 55*np.exp((200 - x) / 55) # goes on smoothly from 200, and never reaches 255
+    def bent(x): return x if x < 200 else 255 - 55*np.exp((200 - x)/55) # smooth, and never 255
     return image.point([round(bent(level * gain)) for level in range(256)] * 3)
 
 # %% ../../nbs/thumbnails/08_edits.ipynb #3dc7637c

@@ -99,7 +99,7 @@ def _open_float_tiff(file, name, max_pixels):
         tags = TiffImagePlugin.ImageFileDirectory_v2(file.read(8))
         file.seek(tags.next)
         tags.load(file)
-        if 4 * tags[256] * tags[257] > max_pixels: raise _too_large(name, max_pixels // 4) # it needs four times the room
+        if 4 * tags[256] * tags[257] > max_pixels: raise _too_large(name, max_pixels // 4) # four bytes a number
         file.seek(0)
         levels = cv2.imdecode(np.frombuffer(file.read(), np.uint8), cv2.IMREAD_UNCHANGED)
         return None if levels is None else _in_8_bits(levels[..., 2::-1]) # OpenCV's order: blue first

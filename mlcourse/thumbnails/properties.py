@@ -312,7 +312,8 @@ class TextLine(NamedTuple):
 
     @property
     def words(self): # what is written without spaces has words too: two signs in Chinese, some eight letters elsewhere
-        return max(len(self.text.split()), round(self.letters / (2 if re.search('[\u3040-\u9fff]', self.text) else 8)), 1)
+        each = 2 if re.search('[\u3040-\u9fff]', self.text) else 8
+        return max(len(self.text.split()), round(self.letters / each), 1)
 
     @property
     def survives(self): # letters and digits that are still there, in order
@@ -341,11 +342,11 @@ def _read_line(array, tiny, corners):
     def read(pixels): # OpenCV's order: blue first
         found = _reader()(np.ascontiguousarray(_straightened(pixels, corners)[..., ::-1]), use_det=False, use_rec=True)
         return (found.txts or ('',))[0], (found.scores or (0,))[0]
-    (text, score), (small_text, _) = read(array), read(tiny)
-    upright, size = _straightened(array, corners), np.array(array.shape[1::-1])
+    (text, score), upright, size = read(array), _straightened(array, corners), np.array(array.shape[1::-1])
     if score < LEGIBLE: text = ''
     letters = sum(letter.isalnum() for letter in text) or round(2 * upright.shape[1] / upright.shape[0])
     height, contrast = letter_height(upright) / size[1], contrast_ratio(core(upright))
+    small_text = read(tiny)[0] if text else ''
     return TextLine(text, corners / size, height, contrast, small_text, letters)
 
 def _is_text(line, aspect):
@@ -417,7 +418,8 @@ def text(
                 text_area_share=float(sum(_area(line.corners) for line in lines)),
                 text_height_share=max((line.height_share for line in lines), default=None),
                 text_contrast_ratio=min((line.contrast_ratio for line in lines), default=None),
-                text_under_timestamp_share=covered(LIST_SIZES[1]), text_under_timestamp_home_share=covered(LIST_SIZES[0]))
+                text_under_timestamp_share=covered(LIST_SIZES[1]),
+                text_under_timestamp_home_share=covered(LIST_SIZES[0]))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #c3cdcf5a
 def show_text(image, ax):
@@ -581,7 +583,7 @@ def show_format(image, ax):
 
 PROPERTIES['format'] = Property(
     picture_format, show_format,
-    'YouTube Help, "Add video thumbnails" (2026): 16:9, at least 640 wide, 3840x2160 recommended, 50 MB (a phone: 2 MB)')
+    'YouTube Help, "Add video thumbnails" (2026): 16:9, at least 640 wide, better 3840x2160; 50 MB, from a phone 2 MB')
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #2b49b4f2
 WORKED_ON = 1280 # pixels, the longer side of what is measured and edited
@@ -598,10 +600,12 @@ def open_picture(
 def measure(
     source, # path, bytes, binary file object, or PIL image
     title:str=None, # of the video
-)->dict: # name with its unit -> value; every property in PROPERTIES
+    only=None, # names in PROPERTIES; None for all, and for what the title repeats
+)->dict: # name with its unit -> value
     "Measure every property of one picture. Raises what `load_image` raises."
     image = open_picture(source)
-    found = {name: value for each in PROPERTIES.values() for name, value in each.measure(image).items()}
+    found = {key: value for name in only or PROPERTIES for key, value in PROPERTIES[name].measure(image).items()}
+    if only: return found
     words = ' '.join(line.text for line in read_lines(image))
     return found | {'title_repeated_share': title_repeated_share(words, title)}
 
