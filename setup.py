@@ -26,7 +26,7 @@ setup(
     license_files=['LICENSE'],
     keywords=listed('keywords'),
     packages=find_packages(include=['mlcourse', 'mlcourse.*']),
-    package_data={'mlcourse': ['weights/*', 'clips/**/*', 'images/*', 'static/*']},
+    package_data={'mlcourse': ['weights/*', 'clips/**/*', 'images/*', 'photos/*', 'static/*']},
     python_requires=f">={settings['min_python']},<{settings['below_python']}",
     install_requires=listed('requirements'),
     extras_require={name: listed(f'{name}_requirements') for name in ('dev', 'voices', 'teacher')},

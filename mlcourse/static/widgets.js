@@ -221,4 +221,6 @@ function renderButton({model, el}) {
 
 const PARTS = {upload: renderUpload, recorder: renderRecorder, button: renderButton};
 
+export {make, makeMeter, openMicrophone, startRecording, watchLevel, WHY};
+
 export default {render: context => PARTS[context.model.get('part')](context)};
