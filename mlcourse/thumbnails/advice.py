@@ -140,8 +140,11 @@ FOCAL, BLENDS = (0.32, 0.42), (0.6, 0.9) # shares: where the ramps of the next t
 
 def _has_anchor(p): return (p['face_height_share'] or 0) > 0.2 or (p['text_height_share'] or 0) > 0.12
 
+def _tone_is_off(p): # then that comes first, and explains why things do not stand apart
+    return any(RULES[name].severity(p) >= MIN_SEVERITY for name in ('too dark', 'too bright', 'low contrast'))
+
 RULES['no focal point'] = Rule(
-    'subject', lambda p: 0 if _has_anchor(p) else ramp(p['salient_area_share'], fine=FOCAL[0], bad=FOCAL[1]),
+    'subject', lambda p: 0 if _has_anchor(p) else ramp(p['salient_area_share'], *FOCAL),
     lambda p: f"No place stands out: what draws the eye covers {share(p['salient_area_share'])} of the picture.",
     "In a list a picture gets a glance; with no place to land on, it is spent looking for one.",
     "Choose one thing, and make it larger or brighter than the rest.",
@@ -149,7 +152,7 @@ RULES['no focal point'] = Rule(
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #d30743e8
 RULES['blends in'] = Rule(
-    'subject', lambda p: 0.6 * ramp(p['subject_common_share'] or 0, fine=BLENDS[0], bad=BLENDS[1]),
+    'subject', lambda p: 0 if _tone_is_off(p) else 0.6 * ramp(p['subject_common_share'] or 0, *BLENDS),
     lambda p: f"The subject hardly stands apart: {share(p['subject_common_share'])} of its colours surround it.",
     "What has the colours of its ground is lost first when a picture gets small.",
     "Put a lighter, darker or differently coloured ground behind the subject, or give it an outline.",
@@ -173,8 +176,7 @@ RULES['small text'] = Rule(
 LEAST_CONTRAST = 3 # WCAG 2.1, success criterion 1.4.3, for large letters
 
 def _faint(p):
-    "Silent in the dark: there light is what is missing, for letters too."
-    if (p['text_contrast_ratio'] or 21) >= LEAST_CONTRAST or RULES['too dark'].severity(p) >= MIN_SEVERITY: return 0
+    if (p['text_contrast_ratio'] or 21) >= LEAST_CONTRAST or _tone_is_off(p): return 0
     return 0.05 + 0.95*ramp(p['text_contrast_ratio'], fine=LEAST_CONTRAST, bad=1.2)
 
 RULES['low text contrast'] = Rule(
@@ -350,13 +352,13 @@ def draw_guide(
     image:Image.Image, # RGB
     boxes:list, # (left, top, right, bottom), shares
     label:str, # what to write beside each
+    timestamp:bool=False, # draw where it stands on a small picture
 )->Image.Image:
-    "A copy with boxes around what is meant, and the timestamp as on a small picture."
+    "A copy with boxes around what is meant."
     copy, unit = image.copy(), max(1, image.width / 320)
     draw, font = ImageDraw.Draw(copy), ImageFont.load_default(13*unit)
     def scaled(box): return [share * side for share, side in zip(box, image.size * 2)]
-    draw.rounded_rectangle(scaled(TIMESTAMP), 3*unit, fill=(20, 20, 20))
-    draw.text(scaled(TIMESTAMP[:2]), ' 12:34', fill='white', font=font)
+    if timestamp: draw.rounded_rectangle(scaled(TIMESTAMP), 3*unit, fill=(20, 20, 20))
     for box in boxes:
         left, top, right, bottom = scaled(box)
         for colour, edge in (('black', 2*unit), (ORANGE, unit)):
@@ -414,7 +416,8 @@ class Recommendation:
         "The picture with boxes around what is meant."
         rule = RULES[self.name]
         boxes = rule.guide(self.image) if rule.guide else []
-        return draw_guide(self.image, boxes, rule.label) if boxes else None
+        timestamp = self.name == 'under the timestamp'
+        return draw_guide(self.image, boxes, rule.label, timestamp) if boxes else None
 
     @property
     def change(self): # (before, after) in words, or None
@@ -678,7 +681,7 @@ def _card_html(report, edits=True):
 def _item_html(report, item, edits=True):
     text = (f'<h3>{escaped(item.name.capitalize())} <span class="word">{item.word}</span></h3>'
             f'<p>{escaped(item.finding)} {escaped(item.why)}</p><p class="fix">{escaped(item.fix)}</p>')
-    claim = f'<strong>{escaped(item.claim.capitalize())}.</strong> {escaped(CLAIMS[item.claim])}'
+    claim = f'<strong>{escaped(item.claim[0].upper() + item.claim[1:])}.</strong> {escaped(CLAIMS[item.claim])}'
     study = f' Closest in print: {escaped(item.study)}' if item.study else ''
     text += f'<p class="why">{claim}{study}</p>'
     if not edits: return f'<li>{text}</li>'
