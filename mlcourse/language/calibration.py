@@ -122,6 +122,6 @@ def fit_calibration(
     calibration = dict(scale=scale, offsets=offsets, bias=float(fit.intercept_[0]), weights=fit.coef_[0].tolist(),
                        mix=MIX)
     _, confidence = apply_calibration(calibration, logits, speech, seconds)
-    clean = known & people & ~(table['augmented'] == True).to_numpy() # it is missing for noises
+    clean = known & people & ~(table['augmented'] == True).to_numpy() # noises lack it
     calibration['thresholds'] = choose_thresholds(seconds[clean], confidence[clean], table['length_s'][clean], answered)
     return calibration
