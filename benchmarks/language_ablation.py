@@ -4,7 +4,8 @@
 
 SPEECH_FOLDER holds train_*.parquet, dev.parquet, and what recipes/teacher.py makes of them. Every network sees the same
 number of windows, three times with another seed. Prints a table and keeps it as language_ablation.csv, which
-nbs/language/07_training.ipynb shows; what is done is kept as it goes, and a run that was stopped goes on.
+nbs/language/07_training.ipynb shows; what is done is kept as it goes, with a key of what it was made from, and a run
+that was stopped goes on.
 """
 import argparse, time
 from copy import copy
@@ -16,7 +17,7 @@ import pandas as pd
 import torch
 from torch.utils.data import DataLoader
 
-from mlcourse.core import atomic_path, load_weights, set_seed, write_csv
+from mlcourse.core import atomic_path, content_key, load_weights, set_seed, write_csv
 from mlcourse.evaluation import auc, balanced_accuracy, bootstrap_interval, format_interval
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import read_ledger, trainable
@@ -29,6 +30,7 @@ SYNTHETIC = ['kokoro', 'kokoro-voices']
 SHARES = {'kokoro': 0.22, 'kokoro-voices': 0.30}
 SEEDS, SECONDS = (0, 1, 2), (1, 3)
 RUN = dict(epochs=2, ema_decay=0.98)
+FILES = ['dev.parquet', 'teacher.npz', 'encoder.safetensors']
 WINDOWS = 4800 # drawn once, for all networks and seeds that train on the same speech
 # network -> (encoder, with synthetic voices, augmented, with the teacher)
 STEPS = {'CNN': ('convolutional', False, False, False), 'CRNN': ('recurrent', False, False, False),
@@ -98,6 +100,12 @@ def log_odds(net, recordings, seconds):
     return np.array([float(zh-en) for en, zh in logits])
 
 
+def done_before(kept, keys):
+    "The rows of a run that was stopped, but for those that were made from something else."
+    rows = pd.read_pickle(kept).to_dict('records') if kept.exists() else []
+    return [row for row in rows if row.get('made_from') == keys.get(row['network'], 'none')]
+
+
 def mean_over_seeds(statistic, truth, by_seed): return np.mean([statistic(truth, column) for column in by_seed.T])
 
 
@@ -122,7 +130,10 @@ def main():
     args = parser.parse_args()
     torch.set_num_threads(1)
     kept, start = args.folder/'ablation.pkl', time.perf_counter()
-    done = pd.read_pickle(kept).to_dict('records') if kept.exists() else []
+    files = [*sorted(args.folder.glob('train_*.parquet')), *(args.folder/name for name in FILES)]
+    data = content_key(*files, HERE.parent/'recipes'/'ledger.csv')
+    keys = {name: content_key(data, step, SHARES, RUN, WINDOWS) for name, step in STEPS.items()}
+    done = done_before(kept, keys)
     dev = pd.read_parquet(args.folder/'dev.parquet')
     recordings, training = [load(audio) for audio in dev['audio']], read_training(args.folder)
     drawn = {}
@@ -133,7 +144,8 @@ def main():
                 drawn = {tuple(speech): draw(*training, *speech, args.workers)}
             set_seed(seed)
             net = train(new_net(encoder, args.folder), drawn[tuple(speech)], taught)
-            done += [dict(network=name, seed=seed, seconds=s, log_odds=log_odds(net, recordings, s)) for s in SECONDS]
+            done += [dict(network=name, seed=seed, seconds=s, log_odds=log_odds(net, recordings, s),
+                          made_from=keys[name]) for s in SECONDS]
             with atomic_path(kept) as path: pd.DataFrame(done).to_pickle(path)
             print(f'{name}, seed {seed}: {time.perf_counter()-start:.0f} s so far', flush=True)
     truth = (dev['language'] == 'zh').to_numpy()

@@ -113,7 +113,7 @@ def trial(detector, find, samples, truth):
     kept = samples[rows[0]*FRAME:(rows[-1]+1)*FRAME] if len(rows) else samples
     spectrogram = log_mel(kept)
     frames = detector.encode_speech(spectrogram, np.ones(spectrogram.shape[1], bool))
-    *_, logits, speech = detector.score_frames(*frames)
+    _, logits, speech = detector.score_frames(*frames)
     averages = {'': average_windows(logits, speech)[0], ', windows weighing the same': logits.mean(axis=0)}
     common = dict(frame_error=1-balanced_accuracy(truth, found), ms=1000*taken)
     return [common | dict(how=how, log_odds=float(mean[1]-mean[0])) for how, mean in averages.items()]

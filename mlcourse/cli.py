@@ -65,8 +65,10 @@ def show_language(
     answer:dict, # from `Answer.to_dict`, and `input`
 )->str:
     "A line of text for a person, and one for each warning."
+    from mlcourse.language.detector import in_turn
     chances = ', '.join(f'{LANGUAGES.get(k, k)} {p:.0%}' for k, p in answer['probabilities'].items())
-    language = LANGUAGES.get(answer['language'], answer['language'])
+    heard = in_turn(answer['segments']) if answer['language'] == 'mixed' else [answer['language']]
+    language = ', then '.join(LANGUAGES.get(k, k) for k in heard)
     first = f"{answer['input']}: {language} ({chances}; confidence {answer['confidence']:.0%})"
     return '\n  note: '.join([first, *answer['warnings']])
 

@@ -4,8 +4,9 @@
 
 # %% auto #0
 __all__ = ['MAX_WEIGHTS', 'MAX_HEADER', 'LARGE', 'OPERATORS', 'cache_folder', 'open_binary', 'atomic_path', 'write_csv',
-           'DownloadFailed', 'download', 'UnreadableWeights', 'save_weights', 'load_weights', 'change_card', 'quantise',
-           'dequantise', 'is_number', 'are_numbers', 'network_tensors', 'check_graph', 'open_graph', 'set_seed']
+           'content_key', 'DownloadFailed', 'download', 'UnreadableWeights', 'save_weights', 'load_weights',
+           'change_card', 'quantise', 'dequantise', 'is_number', 'are_numbers', 'network_tensors', 'check_graph',
+           'open_graph', 'set_seed']
 
 # %% ../nbs/library/01_core.ipynb #1d08bcfc
 import hashlib, io, json, os, random, re, sys
@@ -72,6 +73,18 @@ def write_csv(
 ):
     "Write `table` to `path` as CSV, wholly or not at all."
     with atomic_path(path) as temporary: table.to_csv(temporary, index=False)
+
+# %% ../nbs/library/01_core.ipynb #fdbb183e
+def content_key(
+    *parts, # plain values, arrays, and Paths, of which the files' content counts
+)->str: # 16 hexadecimal digits
+    "A name for what was made from `parts`: another as soon as anything in them is another."
+    key = hashlib.sha256()
+    def content(value):
+        if not isinstance(value, Path): return value.tolist() # NumPy's
+        with value.open('rb') as file: return hashlib.file_digest(file, 'sha256').hexdigest()
+    for part in parts: key.update(json.dumps(part, default=content).encode() + b'\n')
+    return key.hexdigest()[:16]
 
 # %% ../nbs/library/01_core.ipynb #f186bbce
 class DownloadFailed(OSError):

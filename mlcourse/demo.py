@@ -14,7 +14,7 @@ from pathlib import Path
 from .pages import data_address, page_html, picture_html, sound_html, static_text, table_html
 
 # %% ../nbs/library/07_demo.ipynb #5efe4b34
-LANGUAGES = {'en': 'English', 'zh': 'Mandarin', 'unsure': 'unsure'}
+LANGUAGES = {'en': 'English', 'zh': 'Mandarin', 'mixed': 'mixed', 'unsure': 'unsure'}
 
 # %% ../nbs/library/07_demo.ipynb #8f9897ca
 def demo_language(

@@ -182,7 +182,7 @@ def shuffled_labels(
     own, rng = table[table.split != 'stranger'], np.random.default_rng(0)
     runs = [run(own.assign(label=rng.permutation(own.label))) for _ in range(n)]
     estimate, low, high = score(pd.concat([one[one.split == 'valid'] for one in runs]))
-    says = f"With labels dealt at random it still gets {format_interval(estimate, low, high)} of the validation items."
+    says = f"With labels dealt at random it gets {format_interval(estimate, low, high)} of the validation items."
     return Finding(question, bool(low > chance(table)+0.02), says, then)
 
 # %% ../nbs/library/02_evaluation.ipynb #12691667
@@ -335,7 +335,7 @@ def enough_examples(table)->Finding:
     question, then = 'Are there enough examples to show the effect?', "If not: collect more groups, not more of each."
     if lead <= 0: return Finding(question, True, f"There is no lead over {name} that examples could show.", then)
     needed = max(2, int(np.ceil(n*(2.8*error/lead)**2)))
-    says = f"A lead of {lead:.2f} over {name} shows with {needed} groups in validation; there are {n}."
+    says = f"A lead of {lead:.2f} over {name} shows with about {needed} groups in validation; there are {n}."
     return Finding(question, needed > n, says, then)
 
 # %% ../nbs/library/02_evaluation.ipynb #1b0834c8
@@ -359,7 +359,7 @@ def mistakes_gather(table)->Finding:
     rates = {(name, part): (each.mean(), len(each)) for name in ['label', *known_columns(table)]
              for part, each in valid.groupby(_bins(valid[name]), observed=True).wrong if len(each) >= 10}
     (name, part), (rate, count) = max(rates.items(), key=lambda pair: pair[1][0], default=(('', ''), (0, 0)))
-    names = [str(row.get('item', i)) for i, row in worst_mistakes(table).iterrows()]
+    names = [str(row.get('item', i)).rsplit('/')[-1] for i, row in worst_mistakes(table).iterrows()]
     says = (f"{valid.wrong.mean():.0%} are wrong; most often where `{name}` is {part}: {rate:.0%} of {count}. "
             f"The worst: {', '.join(names) or 'none'}.")
     return Finding('What do the worst mistakes look and sound like?', None, says, "Look at each, or listen.")

@@ -97,7 +97,7 @@ def _leaf_rows(folder, n_plants, owner, on_wood, rng):
             path = Path(folder)/f'{owner}{plant:02}-{i}.jpg'
             draw_leaf(sick, rng.random() < on_wood[label], rng).save(path, quality=85)
             yield dict(item=str(path), label=label, label_again=again, plant=f'{owner}{plant:02}',
-                       kb=round(path.stat().st_size/1000, 2), leaf=i, owner=owner)
+                       kb=round(path.stat().st_size/1000, 2), owner=owner)
 
 def leaf_project(
     folder, # gets the pictures

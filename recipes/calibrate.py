@@ -3,9 +3,10 @@
     python recipes/calibrate.py FOLDER     # after language_detector.py; two minutes of one core
 
 FOLDER holds tables of clips (*.parquet). The clips are those of all tables that ledger.csv gives the role choose, as
-they are and once randomly augmented, and generated noises. Each kind of clip weighs what it is in the mix that the card
-states (mlcourse.language.calibration.MIX). Writes the calibration into the card of the shipped weights, with what it
-was fitted on.
+they are and once randomly augmented, and generated noises; synthetic voices are left out, as a fit on the others gave
+more answers on corpora that it had not seen, and more of them right. Each kind of clip weighs what it is in the mix
+that the card states (mlcourse.language.calibration.MIX), and each corpus of a kind the same. Writes the calibration
+into the card of the shipped weights, with what it was fitted on.
 """
 import argparse
 from pathlib import Path
@@ -24,12 +25,12 @@ ANSWERED = 0.96  # of the clips in a known language; a little more than the 0.95
 
 
 def clips_to_choose_on(folder):
-    "The clips with the role choose, of all tables."
+    "The clips of people with the role choose, of all tables."
     ledger, parts = read_ledger(HERE/'ledger.csv'), []
     for path in sorted(folder.glob('*.parquet')):
         if not {*COLUMNS, 'audio'} <= set(pq.read_schema(path).names): continue
         about = pq.read_table(path, columns=COLUMNS).to_pandas()
-        rows = np.flatnonzero(roles(about, ledger) == 'choose')
+        rows = np.flatnonzero((roles(about, ledger) == 'choose') & (about['corpus'] != 'kokoro'))
         audio = pq.read_table(path, columns=['audio']).take(rows)['audio'].to_pylist()
         parts.append(about.iloc[rows].assign(audio=audio))
     return pd.concat(parts, ignore_index=True)

@@ -5,10 +5,10 @@
 
 FOLDER holds train_*.parquet, dev.parquet, and what training_voices.py and teacher.py make (train_voices.parquet,
 teacher.npz, encoder.safetensors). The settings are those of language_detector.yaml. The encoder starts from Whisper's
-first layers and learns from its last, in two runs; after each, weight interpolation takes it part of the way towards
-where it was; then the heads are fitted. What a run has learned is kept after each epoch; started again, it goes on
-from there (for other settings or data, remove the checkpoints first). Writes mlcourse/weights/language.safetensors and
-its card, which says what was trained on and what was held out. Only clips that shipped weights may learn from
+first layers and learns from its last, in one run or more; after each, weight interpolation takes it part of the way
+towards where it was; then the heads are fitted. What a run has learned is kept after each epoch; started again, it goes
+on from there (for other settings or data, remove the checkpoints first). Writes mlcourse/weights/language.safetensors
+and its card, which says what was trained on and what was held out. Only clips that shipped weights may learn from
 (`trainable`) are trained on.
 """
 import argparse, copy

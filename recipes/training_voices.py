@@ -5,12 +5,12 @@
     python recipes/training_voices.py FOLDER --voices package/voices    # half an hour of one core
 
 Writes FOLDER/train_voices.parquet in the layout of the other training tables (one row a clip, `audio` an Ogg Opus
-file), a hundred clips at a time; run again, it goes on from where it stopped. The settings are those of
-training_voices.yaml. The speech model is the one of synthetic_clips.py (Kokoro-82M, Apache-2.0), with its 54 voices as
-the package kokoro-js carries them (Apache-2.0): a new voice is a mixture of up to three, with a longer or shorter vocal
-tract. Eight of them were made for Mandarin. The English and Mandarin sentences are those of hsk-sentences-audio
-(CC-BY-SA-4.0), without the ones of data/clips, which no training hears; other languages, and some more English and
-Mandarin, are messages of Django (BSD-3-Clause).
+file), a hundred clips at a time; run again, it goes on from where it stopped, unless settings, sentences or voices are
+others by now. The settings are those of training_voices.yaml. The speech model is the one of synthetic_clips.py
+(Kokoro-82M, Apache-2.0), with its 54 voices as the package kokoro-js carries them (Apache-2.0): a new voice is a
+mixture of up to three, with a longer or shorter vocal tract. Eight of them were made for Mandarin. The English and
+Mandarin sentences are those of hsk-sentences-audio (CC-BY-SA-4.0), without the ones of data/clips, which no training
+hears; other languages, and some more English and Mandarin, are messages of Django (BSD-3-Clause).
 """
 import argparse, gettext, io, json, re, sys
 from importlib.resources import files
@@ -24,7 +24,7 @@ import soxr
 import yaml
 from tqdm import tqdm
 
-from mlcourse.core import atomic_path
+from mlcourse.core import atomic_path, content_key
 from mlcourse.language.audio import SAMPLE_RATE
 from mlcourse.language.clips import synthetic_clips
 
@@ -148,6 +148,22 @@ def clips_of(number, settings, spoken, spell, names, say):
                    may_ship=True, text=text)
 
 
+def begun(table, made_from):
+    "The rows of a run that was stopped."
+    if not table.exists(): return []
+    rows = pd.read_parquet(table)
+    if rows.attrs.get('made_from') != made_from:
+        raise SystemExit(f'{table} was made from other settings, sentences or voices; move it away to make it anew.')
+    return rows.to_dict('records')
+
+
+def save(table, rows, made_from):
+    "Write the rows, and what they were made from, which parquet keeps beside them."
+    rows = pd.DataFrame(rows)
+    rows.attrs['made_from'] = made_from
+    with atomic_path(table) as path: rows.to_parquet(path)
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('folder', type=Path, help='where train_voices.parquet goes')
@@ -156,9 +172,10 @@ def main():
     args = parser.parse_args()
     settings = yaml.safe_load(args.settings.read_text(encoding='utf-8'))
     table = args.folder/'train_voices.parquet'
-    rows = pd.read_parquet(table).to_dict('records') if table.exists() else []
-    number = 1 + max((int(row['clip'].split('-')[1]) for row in rows), default=-1)
     spoken, spell = texts(settings['others']), speller(settings['others'])
+    made_from = content_key(settings | {'clips': None}, spoken, Path(model_path()), *sorted(args.voices.glob('*.bin')))
+    rows = begun(table, made_from)
+    number = 1 + max((int(row['clip'].split('-')[1]) for row in rows), default=-1)
     names, say = load_model(args.voices)
     with tqdm(total=settings['clips'], initial=len(rows), unit='clip') as progress:
         while len(rows) < settings['clips']:
@@ -167,7 +184,7 @@ def main():
                 new += clips_of(number, settings, spoken, spell, names, say)
                 number += 1
             rows += new
-            with atomic_path(table) as path: pd.DataFrame(rows).to_parquet(path)
+            save(table, rows, made_from)
             progress.update(len(new))
 
 

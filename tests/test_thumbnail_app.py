@@ -4,9 +4,10 @@ import pytest
 from PIL import Image
 
 from mlcourse.thumbnails.edits import sample_thumbnail
+from mlcourse.thumbnails.feed import photograph
 
 APP = 'from mlcourse.thumbnails.app import ThumbnailApp\napp = ThumbnailApp()\napp'
-FIRST, SECOND = ('.mlc-drop >> nth=0 >> input[type=file]', '.mlc-drop >> nth=1 >> input[type=file]')
+FIRST, OTHER, NEIGHBOURS, GRADER = (f'.mlc-drop >> nth={n} >> input[type=file]' for n in (0, 1, 2, 4))
 ALL_EDITS = '.mlc-app .advice figure >> nth=1' # the sample has two faults with an edit each
 
 
@@ -45,7 +46,7 @@ def test_advice_and_the_saved_report(open_app, pictures, kind, tmp_path):
     assert headings(page) == ['Letterbox', 'Too dark']
     choose(page, FIRST, pictures/'wide.png')
     assert page.locator('.mlc-wrong').count() == 0 and headings(page) == ['Shape', 'Too dark']
-    with page.expect_download() as download: page.click('text=Save as one HTML file')
+    with page.expect_download() as download: page.click('text=Save the report')
     download.value.save_as(tmp_path/download.value.suggested_filename)
     opens_alone(page.context, tmp_path/'thumbnail_advice.html')
     if kind == 'lab':
@@ -62,6 +63,7 @@ def opens_alone(context, path):
     page.on('dialog', lambda dialog: pytest.fail(dialog.message))
     page.goto(path.as_uri())
     assert page.locator('h3').all_inner_texts() == ['Shape', 'Too dark'] and '面包' in page.inner_text('h2')
+    assert page.locator('figure > img').evaluate('e => e.naturalWidth') == 390 # the feed, in a list on a phone
     thumbs = page.locator('.thumb').evaluate_all(
         'all => all.map(e => [getComputedStyle(e).backgroundImage.slice(0, 16), e.offsetWidth > 100])')
     assert len(thumbs) == 2 + 2*6 and all(each == ['url("data:image/', True] for each in thumbs)
@@ -69,31 +71,56 @@ def opens_alone(context, path):
     page.close()
 
 
-def test_two_to_compare(open_app, pictures):
-    "Side by side, in the order chosen, and back to one."
+def test_versions_in_the_feed(open_app, pictures):
+    "Beside each other, in the order chosen, and back to one."
     page = open_app(APP, share=True)
-    choose(page, SECOND, pictures/'wide.png')
+    choose(page, OTHER, pictures/'wide.png')
     assert 'Choose a thumbnail on the left first' in page.inner_text('.mlc-wrong')
     page.set_input_files(FIRST, pictures/'wide.png')
     page.set_input_files(FIRST, pictures/'bread.jpg') # at once: the last one counts
-    page.set_input_files(SECOND, pictures/'square.webp')
-    for label in ('1. bread.jpg', '2. square.webp'): page.wait_for_selector(f'.advice summary:has-text("{label}")')
-    page.wait_for_selector('.mlc-message:has-text("square.webp: ")')
-    assert page.locator('.advice summary').all_inner_texts() == ['1. bread.jpg', '2. square.webp']
+    page.set_input_files(OTHER, [pictures/'square.webp', pictures/'wide.png'])
+    labels = ['A. bread.jpg', 'B. square.webp', 'C. wide.png']
+    for label in labels: page.wait_for_selector(f'.advice summary:has-text("{label}")')
+    page.wait_for_selector('.mlc-message:has-text("wide.png: ")')
+    assert page.locator('.advice summary').all_inner_texts() == labels
     assert page.locator('.mlc-wrong').count() == 0
-    letterbox, = [row for row in page.locator('.advice tr').all_inner_texts() if row.startswith('Letterbox')]
-    assert letterbox.split('\t')[2] == 'fine' and float(letterbox.split('\t')[1]) > 0.5
-    page.click('text=Without the second')
+    assert page.locator('.mlc-feed figcaption').all_inner_texts() == labels
+    shape, = [row for row in page.locator('.advice tr').all_inner_texts() if row.startswith('Shape')]
+    assert shape.split('\t')[1:] == ['1.78', '1.00', '2.37']
+    page.click('text=Without the other versions')
     page.wait_for_selector('.advice summary', state='detached')
-    assert headings(page) == ['Letterbox', 'Too dark']
+    assert headings(page) == ['Letterbox', 'Too dark'] and page.locator('.mlc-feed figure').count() == 1
+
+
+def test_neighbours_of_ones_own(open_app, pictures, tmp_path):
+    "They replace the photographs; a title is shown as text; the feed can be saved for a friend."
+    page = open_app(APP, share=True)
+    photograph('fig').save(tmp_path/'<i>figs.png')
+    page.get_by_label('Title').fill('<b>My</b> bread')
+    page.get_by_label('Title').press('Enter')
+    choose(page, FIRST, pictures/'bread.jpg')
+    page.wait_for_selector('.feed-video >> nth=8')
+    page.click('text=Your own neighbours')
+    page.set_input_files(NEIGHBOURS, [tmp_path/'<i>figs.png', pictures/'<b>notes.jpg', pictures/'wide.png'])
+    page.wait_for_selector('.mlc-wrong:has-text("<b>notes.jpg is not a picture")')
+    page.wait_for_selector('.feed-video >> nth=2')
+    assert page.locator('.feed-title').all_inner_texts() == ['<i>figs', '<b>My</b> bread', 'wide']
+    with page.expect_download() as download: page.click('text=Save the feed')
+    download.value.save_as(tmp_path/'feed.html')
+    other = page.context.new_page()
+    other.goto((tmp_path/'feed.html').as_uri())
+    assert other.locator('.feed-title').all_inner_texts() == ['<i>figs', '<b>My</b> bread', 'wide']
+    other.close()
+    with page.expect_download() as download: page.click('text=Save the picture with all fixes')
+    assert Image.open(download.value.path()).width >= 640
 
 
 def test_limit(open_app, tmp_path):
     "A large picture arrives, and one over the limit is refused before it is sent."
     page = open_app(APP, share=True)
-    with open(tmp_path/'huge.png', 'wb') as file: file.truncate(21_000_000)
+    with open(tmp_path/'huge.png', 'wb') as file: file.truncate(51_000_000)
     choose(page, FIRST, tmp_path/'huge.png')
-    assert 'huge.png has 21 MB, and the limit is 20 MB' in page.inner_text('.mlc-wrong')
+    assert 'huge.png has 51 MB, and the limit is 50 MB' in page.inner_text('.mlc-wrong')
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1800, 3200, 3), np.uint8))
     noise.save(tmp_path/'noise.png')
     assert 12e6 < (tmp_path/'noise.png').stat().st_size < 20e6 # more than the server takes in one message
@@ -103,12 +130,9 @@ def test_limit(open_app, tmp_path):
 
 def test_a_grader_that_is_none(open_app, tmp_path):
     page = open_app(APP, share=True)
-    page.get_by_label('Grader').fill(str(tmp_path/'absent.safetensors'))
-    page.click('text=Use it')
-    page.wait_for_selector('.mlc-wrong:has-text("There is no weights file at")')
-    page.get_by_label('Grader').fill('')
-    page.click('text=Use it')
-    page.wait_for_selector('text=No grader is used.')
+    (tmp_path/'absent.safetensors').write_bytes(b'milk')
+    page.set_input_files(GRADER, tmp_path/'absent.safetensors')
+    page.wait_for_selector('.mlc-wrong:has-text("absent.safetensors is not a weights file")')
 
 
 def test_keyboard_only(open_app, kind):
@@ -125,14 +149,14 @@ def test_keyboard_only(open_app, kind):
             name = 'document.activeElement.innerText + (document.activeElement.labels?.[0]?.innerText ?? "")'
             if text in page.evaluate(name): return
         raise AssertionError(f'Tab does not reach {text}')
-    tab_to('Compare with')
+    tab_to('Other versions')
     tab_to('Title')
     page.keyboard.type('abc x') # letters that are commands of JupyterLab
     tab_to('Try the sample')
     page.keyboard.press('Enter')
     page.wait_for_selector(ALL_EDITS)
     assert page.inner_text('.advice h2') == 'abc x'
-    tab_to('Grader'); tab_to('Use it'); tab_to('Save as one HTML file')
+    tab_to('Your own neighbours'); tab_to('Save the report')
     with page.expect_download(): page.keyboard.press('Enter')
     if kind == 'lab': assert page.locator('.jp-Cell').count() <= 2
 
@@ -142,7 +166,7 @@ def test_labels_and_a_narrow_screen(open_app, pictures):
     "400 pixels are enough, and everything that can be used or seen has a name."
     page = open_app(APP, share=True, width=400, height=900)
     choose(page, FIRST, pictures/'bread.jpg')
-    choose(page, SECOND, pictures/'square.webp')
+    choose(page, OTHER, pictures/'square.webp')
     app = page.locator('.mlc-app')
     wide = app.evaluate('''app => [...app.querySelectorAll('*')]
         .filter(e => e.checkVisibility() && e.getBoundingClientRect().right > app.getBoundingClientRect().right + 1)

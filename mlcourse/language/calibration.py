@@ -89,11 +89,15 @@ MIX = {'known': 0.9, 'another language': 0.07, 'none': 0.03}
 def mix_weights(
     truth, # the language of each row, or 'none' for noises; shape (n,)
     languages:list, # the known ones, which share their part evenly
+    corpus=None, # of each row: the corpora of a kind share its part evenly; all its rows do when None
 )->np.ndarray: # shape (n,), mean 1
     "A weight for each row, so that kinds of clips weigh as in `MIX`; what is missing leaves its part to others."
     import pandas as pd
-    kind = pd.Series(np.where(np.isin(truth, [*languages, 'none']), truth, 'another language'))
-    share = kind.map(MIX | dict.fromkeys(languages, MIX['known']/len(languages)))/kind.map(kind.value_counts())
+    rows = pd.DataFrame({'kind': np.where(np.isin(truth, [*languages, 'none']), truth, 'another language'),
+                         'corpus': '' if corpus is None else pd.Series(list(corpus), dtype=object).fillna('')})
+    share = rows['kind'].map(MIX | dict.fromkeys(languages, MIX['known']/len(languages)))
+    share /= rows.groupby(['kind', 'corpus'])['kind'].transform('size')
+    share /= rows.groupby('kind')['corpus'].transform('nunique')
     return (share*len(share)/share.sum()).to_numpy()
 
 # %% ../../nbs/language/08_calibration.ipynb #f802608b
@@ -111,7 +115,8 @@ def fit_calibration(
     right = np.array(languages)[probabilities.argmax(axis=1)] == truth
     if len(set(right)) < 2: return None # the network's own probabilities have to do
     features = confidence_features(probabilities, speech, seconds)
-    fit = LogisticRegression().fit(features, right, sample_weight=mix_weights(truth, languages))
+    weights = mix_weights(truth, languages, table.get('corpus'))
+    fit = LogisticRegression().fit(features, right, sample_weight=weights)
     calibration = dict(scale=scale, offsets=offsets, bias=float(fit.intercept_[0]), weights=fit.coef_[0].tolist(),
                        mix=MIX)
     _, confidence = apply_calibration(calibration, logits, speech, seconds)

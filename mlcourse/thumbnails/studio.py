@@ -4,9 +4,10 @@
 
 # %% auto #0
 __all__ = ['HEADERS', 'MAX_BYTES', 'MAX_FILES', 'HOW', 'ADDED', 'SLOPE_SD', 'SPREAD_SD', 'MIN_IMPRESSIONS', 'MIN_VIDEOS',
-           'CANNOT_TELL', 'PHONE', 'VIEWS_CHANGED', 'UnreadableExport', 'read_studio', 'fetch_thumbnails',
+           'CANNOT_TELL', 'PHONE', 'VIEWS_CHANGED', 'LOG', 'UnreadableExport', 'read_studio', 'fetch_thumbnails',
            'may_be_short', 'relative_rates', 'plot_rates', 'contact_sheet', 'relative_views', 'compare_groups',
-           'videos_needed', 'impressions_needed', 'impressions_table', 'looks_different', 'Verdict', 'judge_test']
+           'videos_needed', 'impressions_needed', 'impressions_table', 'looks_different', 'Verdict', 'judge_test',
+           'UnreadableLog', 'read_log', 'judge_log']
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #167e05e1
 import csv, io, re, time, unicodedata, warnings, zipfile
@@ -546,3 +547,46 @@ def judge_test(
     same = all(gap + error < np.log1p(margin) for gap, error in gaps.values())
     says = 'performed same' if same else 'won' if won else 'not enough yet'
     return Verdict(says, best, *map(float, np.exp([gap, gap - error, gap + error])))
+
+# %% ../../nbs/thumbnails/04_studio.ipynb #adfd1ef1
+LOG = ['test', 'changed', 'thumbnail', 'impressions', 'clicks'] # or click_through_rate, in percent, for the last
+
+class UnreadableLog(ValueError):
+    "A file is not a log of tests."
+
+def read_log(
+    source, # path, bytes or file object of a CSV file with the columns of `LOG`
+)->pd.DataFrame: # the columns of `LOG`, one row a thumbnail
+    "Read a log of tests. Raises `UnreadableLog` or `OSError`."
+    name = _shown(source) if isinstance(source, (str, Path)) else 'The log'
+    with open_binary(source, 'log') as file: data = _read_at_most(file, name, MAX_BYTES)
+    try: table = pd.read_csv(io.BytesIO(data), sep=None, engine='python', dtype='str', encoding='utf-8-sig').fillna('')
+    except (ValueError, csv.Error) as error: raise UnreadableLog(f"{name} is not a table in CSV: {error}.") from error
+    lacking = [column for column in LOG if column not in table]
+    if lacking not in ([], ['clicks']) or lacking and 'click_through_rate' not in table:
+        raise UnreadableLog(f"{name} has no column {lacking[0]!r}; a log has these: {', '.join(LOG)}.")
+    mark, numbers = _decimal_mark(table), {}
+    for column in ('impressions', 'clicks' if not lacking else 'click_through_rate'):
+        numbers[column] = pd.Series([_number(cell, mark, column != 'click_through_rate') for cell in table[column]])
+        if (wrong := numbers[column].isna()).any():
+            raise UnreadableLog(f"{name} has no number of {column} in row {wrong.argmax() + 2}.")
+    if lacking: numbers['clicks'] = (numbers['impressions']*numbers.pop('click_through_rate')/100).round()
+    return table.assign(**{column: values.astype(int) for column, values in numbers.items()})[LOG]
+
+# %% ../../nbs/thumbnails/04_studio.ipynb #080ad7f2
+def judge_log(
+    log:pd.DataFrame, # from `read_log`
+    lift:float=.2, # that you would like to see
+    **kwargs, # more for `judge_test`
+)->pd.DataFrame: # one row a test: test, changed, says, best, ratio, low, high, impressions (the fewest), needed
+    "How each test of a log stands."
+    rows = []
+    for test, arms in log.groupby('test', sort=False):
+        try: verdict = judge_test(arms.impressions, arms.clicks, **kwargs)
+        except ValueError as error: raise UnreadableLog(f"The test {test!r} cannot be judged. {error}") from error
+        rate = max(arms.clicks.sum(), 1)/arms.impressions.sum()
+        rows.append(dict(test=test, changed=arms.changed.iloc[0], says=verdict.says,
+                         best=arms.thumbnail.iloc[verdict.best], ratio=verdict.ratio, low=verdict.low,
+                         high=verdict.high, impressions=arms.impressions.min(),
+                         needed=impressions_needed(rate, lift, arms=len(arms))))
+    return pd.DataFrame(rows)
