@@ -4,12 +4,13 @@
 
 Nothing is run: a page shows what its notebook was saved with. MkDocs makes the site (its settings are in mkdocs.yml).
 """
-import argparse, ast, re, shutil
+import argparse, ast, hashlib, os, re, shutil
 from pathlib import Path
 from posixpath import normpath
 
 import nbformat
 from latex2mathml.converter import convert
+from markdown.extensions.toc import slugify
 from mkdocs.commands.build import build
 from mkdocs.config import load_config
 
@@ -21,12 +22,17 @@ TRY = [{'English or Mandarin?': 'try/detect.html'}, {'Your thumbnail in a feed':
 CODE = re.compile(r'(?ms)(^```.*?^```|`[^`\n]*`)')
 
 
+def heading(anchor):
+    "A heading's name in the site, from that in Jupyter."
+    return slugify(anchor.replace('-', ' '), '-')
+
+
 def site_link(match, folder):
     "A link as the site needs it: to a page instead of its notebook, to GitHub where the site has no such file."
     path, mark, anchor = match[2].partition('#')
     target = normpath(f'nbs/{folder}/{path}')
     if not target.startswith('nbs/') or not (ROOT/target).is_file(): return f'{match[1]}{GITHUB}{target}{mark}{anchor}'
-    return match[1] + re.sub(r'\.ipynb$', '.html', path) + mark + anchor
+    return match[1] + re.sub(r'\.ipynb$', '.html', path) + mark + heading(anchor)
 
 
 def mathml(match):
@@ -39,6 +45,8 @@ def page_text(markdown, folder):
     parts = CODE.split(markdown)
     for i in range(0, len(parts), 2):
         parts[i] = re.sub(r'(\$\$?)(?! )([^$]+?)\1', mathml, parts[i])
+        parts[i] = re.sub(r'!\[([^]]*)\]\(https?:[^)]+\)', r'\1', parts[i]) # badges, whose pictures lie elsewhere
+        parts[i] = re.sub(r'(\]\(#)([^)\s]+)', lambda match: match[1] + heading(match[2]), parts[i])
         parts[i] = LINK.sub(lambda match: site_link(match, folder), parts[i])
     return ''.join(parts)
 
@@ -108,11 +116,32 @@ def numbered(name, text):
     return f'{number[1]} {text}' if number else text
 
 
+STYLE = re.compile(r'(?s)<style[^>]*>((?:(?!</style>).)*)</style>')
+SCRIPT = re.compile(r'(?s)<script[^>]*>(?:(?!</script>).)*(?:mermaid|mathjax)(?:(?!</script>).)*</script>')
+
+
+def shared_style(match, folder, page):
+    "A link to a long style that other pages have, too; a short style stays."
+    if len(match[1]) < 4000: return match[0]
+    name = f'assets/{hashlib.sha256(match[1].encode()).hexdigest()[:12]}.css'
+    (folder/name).write_text(match[1], encoding='utf-8')
+    return f'<link rel="stylesheet" href="{os.path.relpath(folder/name, page.parent)}">'
+
+
+def lighten(folder):
+    "Take out what every page repeats, and scripts for diagrams and formulas, which no page needs."
+    for path in folder.rglob('*.html'):
+        text = STYLE.sub(lambda match, page=path: shared_style(match, folder, page), path.read_text(encoding='utf-8'))
+        text = SCRIPT.sub('', text).replace('<script src=""> </script>', '')
+        path.write_text(text, encoding='utf-8')
+
+
 def make_site(folder, docs, with_apps=True):
     "The whole site in a folder."
     nav = write_pages(docs)
     config = load_config(str(ROOT/'mkdocs.yml'), docs_dir=str(docs), site_dir=str(folder), nav=nav)
     build(config)
+    lighten(folder)
     if with_apps:
         import apps # here, since pages alone need neither npm nor mlcourse
         apps.write_apps(folder/'try')
