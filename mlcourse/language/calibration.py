@@ -102,7 +102,7 @@ def mix_weights(
 
 # %% ../../nbs/language/08_calibration.ipynb #f802608b
 def fit_calibration(
-    table, # from `score_clips`; `language` is known, another, or 'none' for noises (without `length_s` and `augmented`);
+    table, # from `score_clips`; `language` is known, another, or 'none' for noises (no `length_s`, no `augmented`);
            # where `synthetic` is True, a clip helps to place the boundary between the languages, and nothing else
     languages:list, # the known ones
     answered:float=0.95, # the share of clips in a known language that should get an answer
