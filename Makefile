@@ -13,13 +13,14 @@ SETUP = for python in python3 python3.14 python3.13 python3.12 python3.11 python
 	command -v "$$python" >/dev/null || { echo "No Python was found: install Python 3.11 to 3.14 from https://www.python.org/downloads/." >&2; exit 1; }; \
 	"$$python" tools/setup_venv.py --python "$$PYTHON" --torch "$$TORCH"
 
-.PHONY: help demo lab test notebooks weights ablation dev install clean
+.PHONY: help demo lab test notebooks site weights ablation dev install clean
 
 help:
 	@echo "make demo        install what is needed, then run both projects once (three minutes)"
 	@echo "make lab         the same install, then open the course in JupyterLab"
 	@echo "make test        every check, on copies: the notebooks and the tests (ten minutes at most)"
 	@echo "make notebooks   run all notebooks and save them with their figures (FLAGS='slow network' for all of it)"
+	@echo "make site        the site, in _site/: lessons with sound, the library, the pages that run in a browser (needs npm)"
 	@echo "make weights SPEECH=folder VOICES=folder   train the shipped weights again: voices, teacher, network (four hours)"
 	@echo "make ablation SPEECH=folder                train the six networks that 07_training compares (half an hour)"
 	@echo "make dev         once, for people who change notebooks: git hooks and the merge driver"
@@ -44,6 +45,10 @@ notebooks:
 	@$(BIN)/python tools/notebooks.py --flags "$(FLAGS)"
 	@$(BIN)/python tools/readme.py
 
+site:
+	@$(SETUP) --dev
+	@$(BIN)/python tools/make_site.py
+
 # SPEECH holds train_*.parquet and dev.parquet, VOICES the voices of kokoro-js: recipes/training_voices.py says how to get them.
 weights:
 	@$(SETUP) --dev
@@ -63,4 +68,4 @@ dev:
 	@$(BIN)/nbdev_install_hooks
 
 clean:
-	rm -rf .venv .venv.old .uv _demo build dist *.egg-info
+	rm -rf .venv .venv.old .uv _demo _docs _site build dist *.egg-info

@@ -29,7 +29,7 @@ setup(
     package_data={'mlcourse': ['weights/*', 'clips/**/*', 'images/*', 'photos/*', 'static/*']},
     python_requires=f">={settings['min_python']},<{settings['below_python']}",
     install_requires=listed('requirements'),
-    extras_require={name: listed(f'{name}_requirements') for name in ('dev', 'voices', 'teacher')},
+    extras_require={name: listed(f'{name}_requirements') for name in ('dev', 'site', 'voices', 'teacher')},
     entry_points={'console_scripts': listed('console_scripts'),
                   'nbdev': [f"{settings['lib_name']}={settings['lib_path']}._modidx:d"]},
     classifiers=['Development Status :: 3 - Alpha', 'Intended Audience :: Education',

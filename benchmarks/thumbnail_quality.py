@@ -11,14 +11,16 @@ published, observed, view_count and subscriber_count; two also have image (JPEG 
     gallery.parquet        images made by professionals: do they pass the rules?
 
 `simulation` needs no table: it simulates videos (image R2 0.3, no age confounding), fits a grader on 2,000 thumbnails
-of each simulation, and says how far it came from a coin to the oracle, on 1,500 thumbnails of other channels.
+of each simulation, and says how far it came from a coin to the oracle, on 1,500 thumbnails of other channels. It does
+so for both effects of mlcourse.thumbnails.simulate: `look` (in the table: simulation 1, 2, ...), and `reading`, for
+which a picture has to be read.
 
 It prints a table and keeps it as thumbnail_quality.csv beside this script, with a scatter of views by subscribers.
 Rows of parts that did not run stay as they were. Every model is scored on channels that it was not trained on, and
 every interval draws channels again.
 
 How the grader's settings were chosen: on simulations 101 and 102, which are not scored here, and on that half of the
-fitness channels on which the grader learns here; the other half is only scored. A whole run takes about 20 minutes of
+fitness channels on which the grader learns here; the other half is only scored. A whole run takes about 30 minutes of
 one core; the pooled features are kept in the cache folder.
 """
 import argparse, hashlib, tempfile, time, zlib
@@ -35,7 +37,7 @@ from mlcourse.thumbnails.grader import (
     ThumbnailGrader, to_pixels)
 from mlcourse.thumbnails.images import load_image
 from mlcourse.thumbnails.properties import without_site_padding
-from mlcourse.thumbnails.simulate import oracle_auc, simulate_videos
+from mlcourse.thumbnails.simulate import EFFECTS, oracle_auc, simulate_videos
 from mlcourse.thumbnails.videos import label
 
 HERE = Path(__file__).parent
@@ -63,24 +65,25 @@ def features_of(pictures, name):
     return np.load(kept)
 
 
-def simulation(rows, seeds, fine_tune, n_train=2000, n_test=1500):
+def simulation(rows, seeds, effect, fine_tune, n_train=2000, n_test=1500):
     "The grader on simulations, where the oracle's score is known."
-    label_name = 'above 100 views a day'
+    label_name, data = 'above 100 views a day', 'simulation' if effect == 'look' else effect
     for seed in range(1, seeds + 1):
         with tempfile.TemporaryDirectory() as folder:
-            videos = label(simulate_videos(n_train + n_test, folder, image_r2=0.3, age_confounding=False, seed=seed))
+            videos = label(simulate_videos(n_train + n_test, folder, image_r2=0.3, age_confounding=False, seed=seed,
+                                           effect=effect))
             channels = np.random.default_rng(seed).permutation(videos.channel_id.unique())
             videos['split'] = np.where(videos.channel_id.isin(channels[:n_train//10]), 'train', 'valid')
             start = time.process_time()
             grader = ThumbnailGrader.fit(videos, folder, progress=False)
             seconds = (time.process_time() - start) * n_train / len(videos) # the validation pictures are pooled too
             predicted = grader.predictions(videos, folder)
-            name, truth = f'simulation {seed}', predicted.above_threshold.to_numpy(bool)
+            name, truth = f'{data} {seed}', predicted.above_threshold.to_numpy(bool)
             best = oracle_auc(predicted)
             baselines = _baselines(videos[videos.split == 'train'], predicted)
             models = {'image alone': predicted.p_image, 'subscribers': baselines['subscribers'],
                       'tabular model': baselines['tabular'], 'combined model': predicted.p_combined}
-            if fine_tune and seed == 1:
+            if fine_tune and name == 'simulation 1':
                 models['image alone, fine_tune(3) of the same network'] = fine_tuned(videos, folder)
             for model, score in models.items(): add(rows, predicted, name, label_name, model, 'AUC', auc, truth, score)
             add(rows, predicted, name, label_name, 'oracle from the image', 'AUC', auc, truth, predicted.true_image)
@@ -88,15 +91,15 @@ def simulation(rows, seeds, fine_tune, n_train=2000, n_test=1500):
             add(rows, predicted, name, label_name, 'image alone, share of the oracle', 'share',
                 lambda t, a, b: (auc(t, a) - 0.5) / (auc(t, b) - 0.5), truth, predicted.p_image, predicted.true_image)
             added(rows, predicted, name, label_name)
-            rows.append(dict(data=name, label='', predictor='to learn from 2,000 thumbnails, one core',
+            rows.append(dict(data=name, label='', predictor=f'to learn from {n_train:,} thumbnails, one core',
                              metric='seconds', n=n_train, channels=n_train//10, estimate=round(seconds, 1)))
             print(f'{name}: {seconds:.0f} seconds of one core to learn, target {grader.card["target"]}; '
                   f'oracle {best:.3f}', flush=True)
             keep(rows)
-    of_oracle = "predictor == 'image alone, share of the oracle' and data.str.startswith('simulation')"
+    of_oracle = f"predictor == 'image alone, share of the oracle' and data.str.startswith('{data}')"
     part = pd.DataFrame(rows).query(of_oracle)
     mean, error = part.estimate.mean(), part.estimate.std() / len(part)**0.5
-    rows.append(dict(data='simulation, mean', label=label_name, predictor='image alone, share of the oracle',
+    rows.append(dict(data=f'{data}, mean', label=label_name, predictor='image alone, share of the oracle',
                      metric='share', n=int(part.n.sum()), channels=int(part.channels.sum()), estimate=round(mean, 4),
                      low=round(mean - 1.96*error, 4), high=round(mean + 1.96*error, 4)))
     print({key: rows[-1][key] for key in ('data', 'estimate', 'low', 'high')})
@@ -114,7 +117,8 @@ def added(rows, predicted, data, name):
     "What the image adds to the table and to the regression, with intervals."
     for question, row in image_adds(predicted, DRAWS).iterrows():
         metric, what = question.split(': ')
-        rows.append(dict(data=data, label=name, predictor=f'what the image adds ({what})', metric=metric,
+        what = what if metric == 'r' else f'what the image adds ({what})'
+        rows.append(dict(data=data, label=name, predictor=what, metric=metric,
                          n=len(predicted), channels=predicted.channel_id.nunique(),
                          estimate=round(row['adds'], 4), low=round(row.low, 4), high=round(row.high, 4)))
         print(f"{data:24} {rows[-1]['predictor']:66} {metric:5} {row['adds']:6.4f} [{row.low:7.4f}, {row.high:7.4f}]",
@@ -235,6 +239,9 @@ def main():
     parser.add_argument('--only', nargs='+', default=['simulation', 'fitness_2017', 'tables', 'gallery'],
                         help='which parts to run')
     parser.add_argument('--seeds', type=int, default=5, help='how many simulations')
+    parser.add_argument('--effects', nargs='+', choices=EFFECTS, default=list(EFFECTS), help='of the simulations')
+    parser.add_argument('--train', type=int, default=2000, help='thumbnails to learn from in each simulation')
+    parser.add_argument('--test', type=int, default=1500, help='and to be scored on')
     parser.add_argument('--width', type=int, default=160, help='of the real thumbnails, in pixels')
     parser.add_argument('--fine-tune', action='store_true',
                         help="in the first simulation, also fastai's way to train (ten minutes more)")
@@ -246,7 +253,8 @@ def main():
     for name in args.only:
         path = args.folder/f'{name}.parquet'
         print(f'== {name}')
-        if name == 'simulation': simulation(rows, args.seeds, args.fine_tune)
+        if name == 'simulation':
+            for effect in args.effects: simulation(rows, args.seeds, effect, args.fine_tune, args.train, args.test)
         elif path.exists(): jobs[name](path)
         else: print(f'{path} is not there; left out')
         if rows: keep(rows)

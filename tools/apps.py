@@ -11,6 +11,7 @@ from mlcourse.core import atomic_path, cache_folder
 from mlcourse.language import app, audio, detector, spectrogram, vad
 from mlcourse.language.clips import example_clips, real_examples
 from mlcourse.pages import STATIC
+from mlcourse.thumbnails.feed import feed_data, PHOTOS, shipped_videos
 
 RUNTIME = 'onnxruntime-web', '1.22.0' # the smallest build that knows the operators of the graph
 INTEGRITY = 'sha512-Ud/+EBo6mhuaQWt/OjaOk0iNWjXqJoeeMFr6xQEERZdIZH2OWpGzuujz7lfuOBjUa6TEE/sc4nb7Da5dNL34fg=='
@@ -18,8 +19,8 @@ INTEGRITY = 'sha512-Ud/+EBo6mhuaQWt/OjaOk0iNWjXqJoeeMFr6xQEERZdIZH2OWpGzuujz7lfu
 SHARED = {audio: ['SAMPLE_RATE', 'CANCELLED'],
           spectrogram: ['N_FFT', 'HOP_LENGTH', 'N_MELS', 'F_MIN', 'F_MAX', 'TOP_DB'],
           vad: ['FRAME', 'TRIM_DB', 'SILENCE_DB', 'MIN_SOUND_S'], detector: ['BLOCK', 'MAX_SECONDS']}
-PAGES = {'detect': ['detect.html', 'detect.css', 'detect.js', 'detect_worker.js', 'detector.js',
-                    'widgets.css', 'widgets.js', 'language_app.css']}
+PAGES = ['detect.html', 'detect.js', 'detect_worker.js', 'detector.js', 'language_app.css', # of both pages: in static/
+         'feed.html', 'feed.css', 'feed.js', 'feed_page.js', 'try.css', 'widgets.css', 'widgets.js']
 
 
 class NoRuntime(OSError):
@@ -61,8 +62,7 @@ def examples(folder):
 
 
 def write_detector(folder):
-    "The detector's page, with the shipped weights."
-    for name in PAGES['detect']: shutil.copyfile(STATIC/name, folder/name)
+    "What the detector's page fetches: ONNX Runtime Web, the shipped weights, and a few clips."
     with tarfile.open(runtime()) as package:
         def read(name): return package.extractfile(f'package/dist/{name}').read()
         for name in ('ort.wasm.min.mjs', 'ort-wasm-simd-threaded.mjs'): (folder/name).write_bytes(read(name))
@@ -73,11 +73,20 @@ def write_detector(folder):
     (folder/'detector.json').write_text(json.dumps(about), encoding='utf-8')
 
 
+def write_feed(folder):
+    "What the feed's page fetches: a thumbnail, its neighbours, and whose photographs they are."
+    mine, *neighbours = shipped_videos()
+    (folder/'feed.json').write_text(json.dumps(feed_data([mine], neighbours)), encoding='utf-8')
+    shutil.copyfile(PHOTOS/'photos.csv', folder/'photographs.csv')
+
+
 def write_apps(folder):
     "Both pages in a folder, which is made."
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
+    for name in PAGES: shutil.copyfile(STATIC/name, folder/name)
     write_detector(folder)
+    write_feed(folder)
 
 
 if __name__ == '__main__':

@@ -14,6 +14,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from nbdev.clean import nbdev_clean
 
 ROOT = Path(__file__).resolve().parent.parent
+GITHUB = 'https://github.com/mlcourse/mlcourse/blob/main/'
+LINK = re.compile(r'(\]\(|(?:src|href)=")(?![a-z]+:|#)([^)\s"]+)') # to a file, from markdown or HTML
 
 
 def directives(cell):

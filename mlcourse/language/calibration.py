@@ -102,7 +102,8 @@ def mix_weights(
 
 # %% ../../nbs/language/08_calibration.ipynb #f802608b
 def fit_calibration(
-    table, # from `score_clips`; `language` is known, another, or 'none' for noises (without `length_s` and `augmented`)
+    table, # from `score_clips`; `language` is known, another, or 'none' for noises (no `length_s`, no `augmented`);
+           # where `synthetic` is True, a clip helps to place the boundary between the languages, and nothing else
     languages:list, # the known ones
     answered:float=0.95, # the share of clips in a known language that should get an answer
 )->dict: # what `apply_calibration` and `threshold_at` need; None when there is nothing to learn from
@@ -114,12 +115,13 @@ def fit_calibration(
     probabilities = softmax(scale*logits+offsets, axis=1)
     right = np.array(languages)[probabilities.argmax(axis=1)] == truth
     if len(set(right)) < 2: return None # the network's own probabilities have to do
-    features = confidence_features(probabilities, speech, seconds)
-    weights = mix_weights(truth, languages, table.get('corpus'))
-    fit = LogisticRegression().fit(features, right, sample_weight=weights)
+    people = ~(table['synthetic'] == True).to_numpy() if 'synthetic' in table else np.full(len(table), True)
+    features = confidence_features(probabilities, speech, seconds)[people]
+    weights = mix_weights(truth[people], languages, table['corpus'][people] if 'corpus' in table else None)
+    fit = LogisticRegression().fit(features, right[people], sample_weight=weights)
     calibration = dict(scale=scale, offsets=offsets, bias=float(fit.intercept_[0]), weights=fit.coef_[0].tolist(),
                        mix=MIX)
     _, confidence = apply_calibration(calibration, logits, speech, seconds)
-    clean = known & ~(table['augmented'] == True).to_numpy() # it is missing for noises
+    clean = known & people & ~(table['augmented'] == True).to_numpy() # noises lack it
     calibration['thresholds'] = choose_thresholds(seconds[clean], confidence[clean], table['length_s'][clean], answered)
     return calibration

@@ -103,7 +103,8 @@ function answerParts({language, probabilities, confidence, warnings}) {
   const large = make('div', {class: 'mlc-answer'}, word, make('div', {class: 'mlc-chances'}, ...bars));
   const trust = `Confidence that this is speech in one of the two: ${percent(confidence)}.`;
   const less = language == 'unsure' ? ' That is too little for an answer.' : '';
-  return [large, make('p', {class: 'mlc-quiet'}, trust + less), ...warnings.map(text => make('p', {class: 'mlc-note'}, `Note: ${text}.`))];
+  const notes = warnings.map(text => make('p', {class: 'mlc-note'}, `Note: ${text}.`));
+  return [large, make('p', {class: 'mlc-quiet'}, trust + less), ...notes];
 }
 
 function box(kind, start, end, seconds, text = '') { // over part of the clip
@@ -178,7 +179,7 @@ let latest = 0; // of two clips in a row, the later one is shown
 
 async function tryClip(blob, name) {
   const mine = ++latest;
-  say(at('progress').hidden ? `Listening to ${name} …` : `Listening to ${name} as soon as the detector is loaded …`);
+  say(`Listening to ${name}${at('progress').hidden ? '' : ' as soon as the detector is loaded'} …`);
   try {
     const heard = await hear(blob, name);
     if (mine != latest) return;

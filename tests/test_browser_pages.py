@@ -1,6 +1,7 @@
-"""The detector's page in Chromium: JavaScript's numbers beside Python's, kinds of files, microphone, no calls."""
+"""The pages that run in a browser alone, in Chromium: the detector's numbers beside Python's, and the feed."""
 import base64, functools, threading
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from mlcourse.language.audio import CANCELLED, load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
 from mlcourse.language.detector import find_speech, LanguageDetector
 from mlcourse.language.spectrogram import log_mel
+from mlcourse.thumbnails.edits import sample_thumbnail
 
 
 class Quiet(SimpleHTTPRequestHandler):
@@ -32,17 +34,17 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope='module')
 def open_page(address):
-    "Open the detector's page; at the end nothing was asked of another address, and the console is empty."
+    "Open a page; at the end nothing was asked of another address, and the console is empty."
     opened, wrong = [], []
 
-    def open(browser, **options):
+    def open(browser, name='detect.html', **options):
         context = browser.new_context(**options)
         page = context.new_page()
         page.set_default_timeout(120_000)
         page.on('request', lambda r: None if r.url.startswith((address, 'blob:', 'data:')) else wrong.append(r.url))
         page.on('console', lambda m: wrong.append(m.text) if m.type == 'error' else None)
         page.on('pageerror', lambda e: wrong.append(str(e)))
-        page.goto(address+'detect.html')
+        page.goto(address+name)
         page.wait_for_selector('html[data-ready]')
         opened.append(context)
         return page
@@ -175,3 +177,21 @@ def test_microphone(open_page, start_browser, tmp_path, language, word):
     page.click('button:has-text("Stop")')
     page.wait_for_selector('#message:has-text("your recording: ")')
     assert page.inner_text('.mlc-word').split()[0] == word
+
+
+def test_a_thumbnail_among_its_neighbours(open_page, browser, tmp_path):
+    "One's own picture, its title, nine neighbours, and a file that is no picture."
+    page = open_page(browser, 'feed.html', viewport={'width': 360, 'height': 740})
+    own = Path(sample_thumbnail())
+    page.set_input_files('#mine', own)
+    page.wait_for_selector(f'#message:has-text("{own.name} is in the feed")')
+    page.fill('#title', '<b>Bread</b> in a day')
+    for i in range(9): (tmp_path/f'picture_{i}.jpg').write_bytes(own.read_bytes())
+    page.set_input_files('#neighbours', sorted(tmp_path.glob('*.jpg')))
+    page.wait_for_selector('#message:has-text("9 neighbours; 8 are shown")')
+    shown = page.locator('.feed-screen').inner_text()
+    assert '<b>Bread</b> in a day' in shown and 'picture 7' in shown and 'picture 8' not in shown
+    page.wait_for_function('[...document.querySelectorAll(".feed-screen img")].every(i => i.naturalWidth)')
+    page.set_input_files('#mine', dict(name='notes.png', mimeType='image/png', buffer=b'milk'))
+    page.wait_for_selector('.mlc-wrong:has-text("notes.png cannot be read as a picture")')
+    assert page.evaluate('document.documentElement.scrollWidth') <= 360
