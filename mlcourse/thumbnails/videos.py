@@ -243,7 +243,8 @@ def _texts_of(data):
     first = text.partition('\n')[0]
     mark = max(',;\t', key=lambda mark: len({*first.replace('"', '').strip().split(mark)} & COLUMNS.keys()))
     table = pd.read_csv(io.StringIO(text), sep=mark, dtype='string', keep_default_na=False, na_values=[''])
-    for name in table.columns.intersection([name for name, kind in (COLUMNS | FURTHER).items() if kind in ('Int64', 'Float64')]):
+    numeric = [name for name, kind in (COLUMNS | FURTHER).items() if kind in ('Int64', 'Float64')]
+    for name in table.columns.intersection(numeric):
         with_comma = table[name].str.contains(',', na=False) # 1.234,5
         table[name] = table[name].mask(with_comma, table[name].str.replace('.', '').str.replace(',', '.'))
     return table
