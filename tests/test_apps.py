@@ -47,7 +47,7 @@ def saved(page):
 
 def test_upload(open_app, clips, kind):
     "Three containers, a file that is none, a wrong answer, the table, and nothing left in the notebook's file."
-    page = open_app(APP, share=True)
+    page = open_app(APP)
     for name, word in {'english.wav': 'English', 'mandarin.m4a': 'Mandarin', 'english.webm': 'English'}.items():
         page.set_input_files(FILES, clips/name)
         assert answer(page, name) == word
@@ -84,7 +84,7 @@ def explain_and_keep(page):
 
 def test_limit_and_order(open_app, clips, tmp_path, kind):
     "A large file arrives, one over the limit is refused unsent, and of two quick uploads the last one is shown."
-    page = open_app(APP, share=True)
+    page = open_app(APP)
     large = np.resize(voice('zh'), (59_000_000//2,))
     soundfile.write(tmp_path/'large.wav', large, 48_000)
     with open(tmp_path/'huge.wav', 'wb') as file: file.truncate(61_000_000)
@@ -118,14 +118,14 @@ def test_microphone(open_app, start_browser, clips, language, word):
 
 def test_no_microphone(open_app):
     "Without one there is a sentence, and uploads go on."
-    page = open_app(APP, share=True)
+    page = open_app(APP)
     page.click('button:has-text("Record")')
     page.wait_for_selector('.mlc-wrong:has-text("icrophone")')
 
 
 def test_keyboard_only(open_app, kind):
     "From the top of the app to an answer, its explanation, and a kept clip, with Tab, Space, Enter and letters."
-    page = open_app(APP, share=True)
+    page = open_app(APP)
     with page.expect_file_chooser() as chooser: page.locator(FILES).press('Space')
     chooser.value.set_files([])
 
@@ -158,7 +158,7 @@ def test_keyboard_only(open_app, kind):
 
 def test_labels_and_a_narrow_screen(open_app, clips, kind):
     "400 pixels are enough (in JupyterLab, what the side bar leaves), and everything that can be used has a name."
-    page = open_app(APP, share=True, width=400 if kind == 'voila' else 780, height=900)
+    page = open_app(APP, width=400 if kind == 'voila' else 780, height=900)
     page.set_input_files(FILES, clips/'english.wav')
     answer(page, 'english.wav')
     page.click('text=That was wrong')

@@ -7,7 +7,8 @@ import pytest
 ROOT = Path(__file__).resolve().parent.parent
 SCRIPTS = 'tests', 'tools', 'benchmarks', 'recipes'
 # Where the name that is imported is not the name that is installed.
-INSTALLED_AS = dict(PIL='pillow', cv2='opencv_python_headless', sklearn='scikit_learn', yaml='pyyaml')
+INSTALLED_AS = dict(PIL='pillow', cv2='opencv_python_headless', sklearn='scikit_learn', yaml='pyyaml',
+                    bs4='beautifulsoup4')
 
 
 def imports(folder):
@@ -24,7 +25,7 @@ def imports(folder):
 def test_every_import_is_declared_and_pinned(folder):
     config = configparser.ConfigParser()
     config.read(ROOT/'settings.ini', encoding='utf-8')
-    extras = [] if folder == 'mlcourse' else ['dev', 'voices', 'teacher']
+    extras = [] if folder == 'mlcourse' else ['dev', 'site', 'voices', 'teacher']
     wanted = ['requirements', *[f'{extra}_requirements' for extra in extras]]
     lines = ' '.join(config['DEFAULT'][key] for key in wanted).split()
     declared = {re.match(r'[\w-]+', line)[0].replace('-', '_').lower() for line in lines}

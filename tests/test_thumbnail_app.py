@@ -3,6 +3,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mlcourse.thumbnails.advice import advise
 from mlcourse.thumbnails.edits import sample_thumbnail
 from mlcourse.thumbnails.feed import photograph
 
@@ -29,7 +30,10 @@ def choose(page, place, path):
     page.wait_for_selector(f'.mlc-message:has-text("{path.name}"):not(:has-text("Reading"))')
 
 
-def headings(page): return page.locator('.mlc-app .advice h3').all_inner_texts()
+def headings(page, among='.mlc-app '):
+    "What is to fix, in the details of the report."
+    found = page.locator(f'{among}.advice details li > h3')
+    return found.evaluate_all('all => all.map(each => each.firstChild.textContent.trim())')
 
 
 def test_advice_and_the_saved_report(open_app, pictures, kind, tmp_path):
@@ -62,11 +66,12 @@ def opens_alone(context, path):
     page.on('request', lambda request: asked.append(request.url))
     page.on('dialog', lambda dialog: pytest.fail(dialog.message))
     page.goto(path.as_uri())
-    assert page.locator('h3').all_inner_texts() == ['Shape', 'Too dark'] and '面包' in page.inner_text('h2')
+    assert headings(page, '') == ['Shape', 'Too dark'] and '面包' in page.locator('h2').first.inner_text()
+    page.click('summary')
     assert page.locator('figure > img').evaluate('e => e.naturalWidth') == 390 # the feed, in a list on a phone
     thumbs = page.locator('.thumb').evaluate_all(
         'all => all.map(e => [getComputedStyle(e).backgroundImage.slice(0, 16), e.offsetWidth > 100])')
-    assert len(thumbs) == 2 + 2*6 and all(each == ['url("data:image/', True] for each in thumbs)
+    assert len(thumbs) == 2 + 2 + 2*6 # the card, as it is, and each fix and all(each == ['url("data:image/', True] for each in thumbs)
     assert [url for url in asked if not url.startswith('data:')] == [path.as_uri()]
     page.close()
 
@@ -80,15 +85,15 @@ def test_versions_in_the_feed(open_app, pictures):
     page.set_input_files(FIRST, pictures/'bread.jpg') # at once: the last one counts
     page.set_input_files(OTHER, [pictures/'square.webp', pictures/'wide.png'])
     labels = ['A. bread.jpg', 'B. square.webp', 'C. wide.png']
-    for label in labels: page.wait_for_selector(f'.advice summary:has-text("{label}")')
+    for label in labels: page.wait_for_selector(f'.version > summary:has-text("{label}")')
     page.wait_for_selector('.mlc-message:has-text("wide.png: ")')
-    assert page.locator('.advice summary').all_inner_texts() == labels
+    assert page.locator('.version > summary').all_inner_texts() == labels
     assert page.locator('.mlc-wrong').count() == 0
     assert page.locator('.mlc-feed figcaption').all_inner_texts() == labels
     shape, = [row for row in page.locator('.advice tr').all_inner_texts() if row.startswith('Shape')]
     assert shape.split('\t')[1:] == ['1.78', '1.00', '2.37']
     page.click('text=Without the other versions')
-    page.wait_for_selector('.advice summary', state='detached')
+    page.wait_for_selector('.version', state='detached')
     assert headings(page) == ['Letterbox', 'Too dark'] and page.locator('.mlc-feed figure').count() == 1
 
 
@@ -100,7 +105,7 @@ def test_neighbours_of_ones_own(open_app, pictures, tmp_path):
     page.get_by_label('Title').press('Enter')
     choose(page, FIRST, pictures/'bread.jpg')
     page.wait_for_selector('.feed-video >> nth=8')
-    page.click('text=Your own neighbours')
+    page.click('text=Neighbours, last')
     page.set_input_files(NEIGHBOURS, [tmp_path/'<i>figs.png', pictures/'<b>notes.jpg', pictures/'wide.png'])
     page.wait_for_selector('.mlc-wrong:has-text("<b>notes.jpg is not a picture")')
     page.wait_for_selector('.feed-video >> nth=2')
@@ -112,7 +117,8 @@ def test_neighbours_of_ones_own(open_app, pictures, tmp_path):
     assert other.locator('.feed-title').all_inner_texts() == ['<i>figs', '<b>My</b> bread', 'wide']
     other.close()
     with page.expect_download() as download: page.click('text=Save the picture with all fixes')
-    assert Image.open(download.value.path()).width >= 640
+    fixed = advise(pictures/'bread.jpg', title='<b>My</b> bread').fixed
+    assert np.array_equal(np.asarray(Image.open(download.value.path()).convert('RGB')), np.asarray(fixed))
 
 
 def test_limit(open_app, tmp_path):
@@ -120,12 +126,12 @@ def test_limit(open_app, tmp_path):
     page = open_app(APP, share=True)
     with open(tmp_path/'huge.png', 'wb') as file: file.truncate(51_000_000)
     choose(page, FIRST, tmp_path/'huge.png')
-    assert 'huge.png has 51 MB, and the limit is 50 MB' in page.inner_text('.mlc-wrong')
+    assert 'huge.png has 51 MB, and the limit is 50 MB' in page.locator('.mlc-wrong').first.inner_text()
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 256, (1800, 3200, 3), np.uint8))
     noise.save(tmp_path/'noise.png')
     assert 12e6 < (tmp_path/'noise.png').stat().st_size < 20e6 # more than the server takes in one message
     choose(page, FIRST, tmp_path/'noise.png')
-    assert page.locator('.mlc-wrong').count() == 0 and 'Heavy file' in headings(page)
+    assert page.locator('.mlc-drop').first.locator('.mlc-wrong').count() == 0 and 'Heavy file' in headings(page)
 
 
 def test_a_grader_that_is_none(open_app, tmp_path):
@@ -139,8 +145,7 @@ def test_keyboard_only(open_app, kind):
     "From the top of the app to a saved report, with Tab, Space, Enter and letters."
     page = open_app(APP)
     page.wait_for_selector(FIRST, state='attached')
-    page.focus(FIRST)
-    with page.expect_file_chooser() as chooser: page.keyboard.press('Space')
+    with page.expect_file_chooser() as chooser: page.locator(FIRST).press('Space')
     chooser.value.set_files([])
 
     def tab_to(text, most=1):
@@ -156,7 +161,10 @@ def test_keyboard_only(open_app, kind):
     page.keyboard.press('Enter')
     page.wait_for_selector(ALL_EDITS)
     assert page.inner_text('.advice h2') == 'abc x'
-    tab_to('Your own neighbours'); tab_to('Save the report')
+    tab_to('Neighbours, last')
+    page.keyboard.press('Enter')
+    page.wait_for_selector('.mlc-more')
+    for place in ('Neighbours', 'My last thumbnails', 'My grader', 'Save the report'): tab_to(place)
     with page.expect_download(): page.keyboard.press('Enter')
     if kind == 'lab': assert page.locator('.jp-Cell').count() <= 2
 
@@ -173,6 +181,6 @@ def test_labels_and_a_narrow_screen(open_app, pictures):
         .map(e => e.outerHTML.slice(0, 200))''')
     assert not wide
     nameless = app.evaluate('''app => [...app.querySelectorAll('button, input, [role=img], img')]
-        .filter(e => !(e.ariaLabel || e.innerText || e.alt || e.labels?.[0]?.innerText))
+        .filter(e => !(e.ariaLabel || e.innerText || e.hasAttribute('alt') || e.labels?.[0]?.innerText))
         .map(e => e.outerHTML.slice(0, 200))''')
     assert not nameless

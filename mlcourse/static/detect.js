@@ -91,7 +91,15 @@ function wav(samples) { // a file that every browser plays
   return new Blob([head, numbers], {type: 'audio/wav'});
 }
 
-function answerParts({language, probabilities, confidence, warnings}) {
+function headline({language, segments}) { // of a clip of more than one language: those heard, in turn
+  if (language != 'mixed') return nameOf(language);
+  const heard = segments.map(s => s.language).filter(name => name != 'unsure');
+  const names = heard.filter((name, i) => name != heard[i - 1]).map(nameOf);
+  return names.length < 4 ? names.join(', then ') : `${[...new Set(names)].join(' and ')}, in turns`;
+}
+
+function answerParts(answer) {
+  const {language, probabilities, confidence, warnings} = answer;
   const sure = language in probabilities, number = sure ? percent(probabilities[language]) : '';
   const bars = Object.entries(probabilities).map(([name, p]) => {
     const fill = make('span');
@@ -99,12 +107,14 @@ function answerParts({language, probabilities, confidence, warnings}) {
     return make('div', {class: 'mlc-chance'}, make('span', {}, nameOf(name)),
                 make('span', {class: 'mlc-bar'}, fill), make('span', {}, percent(p)));
   });
-  const word = make('div', {class: 'mlc-word'}, `${nameOf(language)} `, make('span', {}, number));
+  const word = make('div', {class: 'mlc-word'}, `${headline(answer)} `, make('span', {}, number));
   const large = make('div', {class: 'mlc-answer'}, word, make('div', {class: 'mlc-chances'}, ...bars));
-  const trust = `Confidence that this is speech in one of the two: ${percent(confidence)}.`;
-  const less = language == 'unsure' ? ' That is too little for an answer.' : '';
+  const trust = language == 'unsure' ?
+    `Confidence in the likelier one: ${percent(confidence)}. That is too little for an answer. It says something ` +
+    'about the detector, and nothing about how well anybody speaks.' :
+    `Confidence that this answer is right: ${percent(confidence)}.`;
   const notes = warnings.map(text => make('p', {class: 'mlc-note'}, `Note: ${text}.`));
-  return [large, make('p', {class: 'mlc-quiet'}, trust + less), ...notes];
+  return [large, make('p', {class: 'mlc-quiet'}, trust), ...notes];
 }
 
 function box(kind, start, end, seconds, text = '') { // over part of the clip

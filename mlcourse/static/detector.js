@@ -275,16 +275,14 @@ function averageWindows(windows) { // of [logits, speech]
   return [windows[0][0].map((_, k) => mean(([logits]) => logits[k])), mean(([, speech]) => speech)];
 }
 
-async function scoreWindows(heard, run, {card, layers}, about) { // -> [[logits, speech], ...], their middles in s
+async function scoreWindows(heard, run, {card, layers}, about) { // -> [[logits, speech], ...]
   const {frames, bottleneck, score} = await encodeSpeech(heard, run, about);
   const size = Math.min(roundToEven(card.window_s * 25), score.length), starts = windowStarts(score.length, size);
-  const time = heard.spoken.flatMap((spoken, i) => spoken && i % 4 == 0 ? [heard.start + i / 100] : []);
   const part = (rows, i) => rows.slice(i, i + size);
-  const windows = starts.map(i => classify(summarise(part(frames, i), part(bottleneck, i), part(score, i)), layers));
-  return [windows, starts.map(i => (time[i] + time[i + size - 1]) / 2)];
+  return starts.map(i => classify(summarise(part(frames, i), part(bottleneck, i), part(score, i)), layers));
 }
 
-// Probabilities, confidence, stretches
+// Probabilities, confidence, thresholds
 
 function applyCalibration(calibration, [logits, speech], seconds, {MIN_SOUND_S}) { // -> [probabilities, confidence]
   if (!calibration) {
@@ -305,18 +303,78 @@ function thresholdAt({threshold, calibration}, seconds) {
   return interpolate(Math.log2(Math.max(seconds, 0.1)), lengths.map(Math.log2), confidences);
 }
 
-function toStretches(centres, answers, start, end, languages, threshold) { // of one answer each
-  const edges = linspace(start, end, Math.max(Math.floor((end - start) * 20), 1) + 1), stretches = [];
-  edges.slice(1).forEach((to, i) => {
-    const time = (edges[i] + to) / 2, at = values => interpolate(time, centres, values);
-    const confidence = at(answers.map(([, c]) => c));
-    const best = indexOfLargest(languages.map((_, k) => at(answers.map(([p]) => Math.log(p[k] + 1e-9)))));
-    const language = confidence < threshold ? 'unsure' : languages[best];
-    if (stretches.at(-1)?.language != language) stretches.push({start_s: edges[i], language, all: []});
-    Object.assign(stretches.at(-1), {end_s: to}).all.push(confidence);
+function decide(windows, sound, {languages, ...card}, about) { // [language or 'unsure', probabilities, confidence]
+  const [chances, confidence] = applyCalibration(card.calibration, averageWindows(windows), sound, about);
+  const sure = confidence >= thresholdAt(card, sound);
+  return [sure ? languages[indexOfLargest(chances)] : 'unsure', chances, confidence];
+}
+
+// Where the language switches
+
+function slice({spectrogram, spoken}, first, last) {
+  return {spectrogram: spectrogram.map(band => band.subarray(first, last)), spoken: spoken.slice(first, last)};
+}
+
+function likeliestPath(logs, cost) { // Viterbi's, when all switches are equally likely; logs[window][state]
+  let best = logs[0];
+  const cameFrom = logs.slice(1).map(now => {
+    const leader = indexOfLargest(best), change = best[leader] - cost;
+    const from = best.map((value, state) => value >= change ? state : leader);
+    best = now.map((value, state) => Math.max(best[state], change) + value);
+    return from;
   });
-  return stretches.map(({start_s, end_s, language, all}) =>
-    ({start_s, end_s, language, confidence: sum(all) / all.length}));
+  const path = [indexOfLargest(best)];
+  for (const from of cameFrom.reverse()) path.unshift(from[path[0]]);
+  return path;
+}
+
+function switchTimes(path, logs, centres) { // when the path goes from one state to another
+  return path.slice(1).flatMap((state, i) => {
+    if (state == path[i]) return [];
+    const [before, after] = [logs[i], logs[i + 1]].map(one => one[path[i]] - one[state]);
+    const share = before > 0 && after < 0 ? before / (before - after) : 0.5;
+    return [centres[i] + share * (centres[i + 1] - centres[i])];
+  });
+}
+
+async function findSwitches(heard, run, {card, layers}, about) { // frames: the first, those of a switch, the end
+  const {SPAN, STEP, LEAST, SWITCH} = about, end = heard.spoken.length;
+  const starts = linspace(0, end - SPAN, 1 + Math.max(Math.ceil((end - SPAN) / STEP), 0))
+    .map(x => Math.floor(Math.trunc(x) / 4) * 4)
+    .filter(i => sum(heard.spoken.slice(Math.max(i, 0), i + SPAN)) >= LEAST);
+  if (starts.length < 2) return [0, end];
+  const logs = [];
+  for (const i of starts) {
+    const part = slice(heard, i, i + SPAN), {frames, bottleneck, score} = await encodeSpeech(part, run, about);
+    const said = classify(summarise(frames, bottleneck, score), layers);
+    const [chances, confidence] = applyCalibration(card.calibration, said, sum(part.spoken) / 100, about);
+    logs.push([...chances.map(p => confidence * p), 1 - confidence].map(p => Math.log(p + 1e-3)));
+  }
+  const times = switchTimes(likeliestPath(logs, SWITCH), logs, starts.map(i => i + SPAN / 2));
+  return [0, ...times.map(t => Math.floor(Math.trunc(t) / 4) * 4), end];
+}
+
+async function findStretches(heard, whole, run, weights, about) { // of one answer each
+  const switches = await findSwitches(heard, run, weights, about), stretches = [];
+  for (let i = 0; i < switches.length - 1; i++) {
+    const [a, b] = [switches[i], switches[i + 1]], part = slice(heard, a, b), seconds = sum(part.spoken) / 100;
+    let answer = ['unsure', null, 0];
+    if (switches.length == 2) answer = whole;
+    else if (seconds >= about.LEAST / 100)
+      answer = decide(await scoreWindows(part, run, weights, about), seconds, weights.card, about);
+    const [language, , confidence] = answer, end_s = heard.start + b / 100, last = stretches.at(-1);
+    if (last?.language == language) Object.assign(last, {end_s, confidence: Math.max(confidence, last.confidence)});
+    else stretches.push({start_s: heard.start + a / 100, end_s, language, confidence});
+  }
+  return stretches;
+}
+
+function clearlyThere(stretches, {MIXED_S}) { // {language: the highest confidence of its stretches}
+  const found = {};
+  for (const {language, start_s, end_s, confidence} of stretches)
+    if (language != 'unsure' && end_s - start_s >= MIXED_S)
+      found[language] = Math.max(confidence, found[language] ?? 0);
+  return found;
 }
 
 function clipWarnings(samples, sound, {MAX_SECONDS, SAMPLE_RATE}) { // sentences
@@ -329,22 +387,19 @@ function clipWarnings(samples, sound, {MAX_SECONDS, SAMPLE_RATE}) { // sentences
 }
 
 export async function predict(samples, weights, run, about) { // run(numbers, shape) -> what the graph gives
-  const {card, card: {languages, calibration, window_s}} = weights, {MAX_SECONDS, SAMPLE_RATE, MIN_SOUND_S} = about;
+  const {card, card: {languages}} = weights, {MAX_SECONDS, SAMPLE_RATE, MIN_SOUND_S} = about;
   const used = samples.subarray(0, MAX_SECONDS * SAMPLE_RATE), heard = findSpeech(used, about);
   const warnings = clipWarnings(samples, heard?.sound ?? 0, about);
   const answer = (language, chances, confidence, more = {}) => ({
     language, confidence, warnings, segments: [], spoken: [], ...more,
     probabilities: Object.fromEntries(languages.map((name, i) => [name, chances[i]]))});
   if (!(heard?.sound >= MIN_SOUND_S)) return answer('unsure', languages.map(() => 1 / languages.length), 0);
-  const [windows, centres] = await scoreWindows(heard, run, weights, about), whole = averageWindows(windows);
+  const whole = decide(await scoreWindows(heard, run, weights, about), heard.sound, card, about);
+  const segments = await findStretches(heard, whole, run, weights, about);
   const end = Math.min(heard.start + heard.spoken.length / 100, used.length / SAMPLE_RATE);
-  const seconds = Math.min(heard.sound, window_s);
-  const answers = windows.map(one => applyCalibration(calibration, one, seconds, about));
-  const [chances, confidence] = applyCalibration(calibration, whole, heard.sound, about);
-  const segments = toStretches(centres, answers, heard.start, end, languages, thresholdAt(card, seconds));
-  const known = new Set(segments.map(s => s.language).filter(language => language != 'unsure'));
-  if (known.size > 1) warnings.push('more than one language; see the segments');
-  const sure = confidence >= thresholdAt(card, heard.sound);
   const spoken = runs(heard.spoken).map(([a, b]) => [heard.start + a / 100, Math.min(heard.start + b / 100, end)]);
-  return answer(sure ? languages[indexOfLargest(chances)] : 'unsure', chances, confidence, {segments, spoken});
+  const clear = Object.values(clearlyThere(segments, about)).sort((a, b) => b - a);
+  const [language, chances, confidence] = whole;
+  const [name, sureness] = clear.length > 1 ? ['mixed', clear[1]] : [language, confidence];
+  return answer(name, chances, sureness, {segments, spoken});
 }

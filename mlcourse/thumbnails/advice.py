@@ -667,7 +667,7 @@ def _card_html(report, edits=True):
     def listed(heading, kind, items):
         return f'<section><h3>{heading}</h3><{kind}>{items}</{kind}></section>' if items else ''
     good = ''.join(f'<li>{escaped(text)}</li>' for text in report.strengths)
-    todo = ''.join(f'<li><b>{escaped(item.fix)}</b> <span class="word">{item.word}</span></li>'
+    todo = ''.join(f'<li><strong>{escaped(item.fix)}</strong> <span class="word">{item.word}</span></li>'
                    for item in report.actions)
     shown = {'Now': '--before'}
     if edits and report.fixes: shown['All fixes together'] = '--fixed'

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['AXES', 'MAX_MB', 'MOST', 'INTRO', 'advise_file', 'axis_cells', 'axis_table', 'counts', 'chances', 'labels_of',
-           'compare_html', 'load_grader', 'grader_of', 'about_grader', 'all_fixes', 'FeedView', 'ThumbnailApp']
+           'compare_html', 'load_grader', 'grader_of', 'about_grader', 'FeedView', 'ThumbnailApp']
 
 # %% ../../nbs/thumbnails/11_app.ipynb #71d18ab8
 import io, re, tempfile
@@ -13,8 +13,7 @@ from pathlib import Path
 
 import anywidget
 from fastcore.basics import patch
-from ipywidgets import Accordion, HTML, Text, VBox
-from PIL import Image
+from ipywidgets import HTML, Text, VBox
 from traitlets import Dict
 
 from ..pages import escaped, image_address, picture_html, STATIC, static_text
@@ -44,6 +43,7 @@ AXES = { # what to call it: (its name among the properties, how to write it, the
     'Letters': ('text_letters', '{:.0f}', 4),
     'Height of the largest letters': ('text_height_share', '{:.0%}', .02),
     'Contrast ratio of the faintest words': ('text_contrast_ratio', '{:.1f}', 1.5),
+    'Share of the words that the title has too': ('title_repeated_share', '{:.0%}', .2),
     'Faces': ('face_count', '{:.0f}', 1),
     'Height of the largest face': ('face_height_share', '{:.0%}', .05),
     'Shape, width over height': ('aspect_ratio', '{:.2f}', .05)}
@@ -110,7 +110,7 @@ def compare_html(
     text += f'<p>By colour and place, A and B are {apart:.0f} apart; 2 can just be seen.</p>'
     cells = axis_cells(reports)
     table = axis_table(list(labelled), cells) if cells else ''
-    each = ''.join(f'<details><summary>{escaped(label)}</summary>{report.to_html(**kwargs)}</details>'
+    each = ''.join(f'<details class="version"><summary>{escaped(label)}</summary>{report.to_html(**kwargs)}</details>'
                    for label, report in labelled.items())
     whole = f'{REPORT_STYLE}<div class="advice">{text}{table}{each}</div>'
     return whole.encode('ascii', 'xmlcharrefreplace').decode()
@@ -141,18 +141,6 @@ def about_grader(
     if not grader: return 'No grader is used.'
     if beats_baselines(grader): return f'{grader}. It beat its baselines, so it is asked about edits, too.'
     return f'{grader}. Its card does not show that it beats its baselines, so it is not asked about edits.'
-
-# %% ../../nbs/thumbnails/11_app.ipynb #6f35638c
-def all_fixes(
-    report:Report,
-)->Image.Image: # RGB; None where no edit helps
-    "The picture after all the edits that help."
-    image, fixed = report.image, None
-    for _ in report.recommendations:
-        image = next((item.preview for item in advise(image).recommendations if item.preview), None)
-        if image is None: break
-        fixed = image
-    return fixed
 
 # %% ../../nbs/thumbnails/11_app.ipynb #65fb08a3
 class FeedView(anywidget.AnyWidget):
@@ -199,9 +187,15 @@ def _inputs(self:ThumbnailApp):
     self.others = Upload(self.add_neighbour, label='Neighbours', multiple=True, **pictures)
     self.last = Upload(self.add_own, label='My last thumbnails', multiple=True, **pictures)
     self.use = Upload(self.use_grader, label='My grader', accept='.safetensors', max_mb=100)
-    more = Accordion([row(self.others, self.last, self.use, kind='mlc-two')], selected_index=None)
-    more.set_title(0, 'Your own neighbours, your last thumbnails, a grader')
-    return row(self.first, self.second, kind='mlc-two'), row(self.title, self.sample), more
+    self.more = VBox([row(self.others, self.last, self.use, kind='mlc-two')], _dom_classes=['mlc-more'])
+    self.unfold = PushButton(self.fold, label='Neighbours, last thumbnails, grader')
+    hide(self.more)
+    return row(self.first, self.second, kind='mlc-two'), row(self.title, self.sample, self.unfold), self.more
+
+@patch
+def fold(self:ThumbnailApp):
+    "Show what is behind the fold, or hide it again."
+    hide(self.more, self.more.layout.display != 'none')
 
 @patch
 def _keep(self:ThumbnailApp):
@@ -318,7 +312,7 @@ def page(self:ThumbnailApp)->bytes:
 def fixed(self:ThumbnailApp)->bytes:
     "The first picture with all fixes, as a PNG file."
     self._some()
-    image = all_fixes(self.reports[0])
+    image = self.reports[0].fixed
     if image is None: raise ValueError('No edit helps here, so there is no fixed picture to save.')
     file = io.BytesIO()
     image.save(file, 'PNG')
@@ -332,18 +326,21 @@ def feed_file(self:ThumbnailApp)->bytes:
 
 # %% ../../nbs/thumbnails/11_app.ipynb #cfc2ed3e
 @patch
+def advise_again(self:ThumbnailApp):
+    "Report on the pictures of the page again, since the title or the grader is another."
+    for i, report in enumerate(self.reports):
+        self.reports[i] = advise_file(self.names[i], report.original, self.title.value, self.grader)
+    self.show()
+
+@patch
 def retitle(self:ThumbnailApp):
     "Show another title."
     with ONE_AT_A_TIME:
-        if not self.reports: return
-        for report in self.reports: report.title = self.title.value or None
-        self.show()
+        if self.reports: self.advise_again()
 
 @patch
 def use_grader(self:ThumbnailApp, name, data)->str: # a sentence
     "Load a grader, and ask it about the pictures on the page."
     self.grader = grader_of(name, data)
-    for i, report in enumerate(self.reports):
-        self.reports[i] = advise_file(self.names[i], report.image, report.title, self.grader)
-    if self.reports: self.show()
+    if self.reports: self.advise_again()
     return about_grader(self.grader)

@@ -54,7 +54,8 @@ def _to_rgb(image, longest):
     if image.mode in ('P', 'PA', '1'): image = image.convert('RGBA' if image.has_transparency_data else 'RGB')
     if max(image.size) > longest:
         info['full_size'] = image.size
-        image = ImageOps.contain(image, (longest, longest), Image.Resampling.BOX)
+        size = [max(1, round(side*longest/max(image.size))) for side in image.size]
+        image = image.resize(size, Image.Resampling.BOX)
     if image.mode in ('I', 'F'): image = _in_8_bits(np.asarray(image))
     if image.has_transparency_data:
         image = image.convert('RGBA')
