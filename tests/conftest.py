@@ -117,7 +117,8 @@ def kind(request): return request.param
 
 def run_cell(page):
     "Run the cell of the notebook that JupyterLab shows, as soon as its kernel listens."
-    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]', timeout=60_000)
+    # Attached, not visible: a narrow page hides it.
+    page.wait_for_selector('.jp-Notebook-ExecutionIndicator[data-status=idle]', state='attached', timeout=60_000)
     for _ in range(20):
         page.click('.jp-Notebook .cm-content')
         page.keyboard.press('Control+Enter')

@@ -71,7 +71,8 @@ def opens_alone(context, path):
     assert page.locator('figure > img').evaluate('e => e.naturalWidth') == 390 # the feed, in a list on a phone
     thumbs = page.locator('.thumb').evaluate_all(
         'all => all.map(e => [getComputedStyle(e).backgroundImage.slice(0, 16), e.offsetWidth > 100])')
-    assert len(thumbs) == 2 + 2 + 2*6 # the card, as it is, and each fix and all(each == ['url("data:image/', True] for each in thumbs)
+    assert len(thumbs) == 2 + 2 + 2*6 # the card, as it is, and each fix
+    assert all(each == ['url("data:image/', True] for each in thumbs)
     assert [url for url in asked if not url.startswith('data:')] == [path.as_uri()]
     page.close()
 
