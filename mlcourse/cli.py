@@ -15,7 +15,7 @@ from .demo import demo, LANGUAGES
 
 # %% ../nbs/library/08_cli.ipynb #04707856
 def one_line(
-    text, # anything
+    text:str, # anything
 )->str:
     "Text on one line: what cannot be printed is shown as Python would write it."
     return ''.join(c if c.isprintable() else ascii(c)[1:-1] for c in str(text))
@@ -73,7 +73,7 @@ def show_language(
     return '\n  note: '.join([first, *answer['warnings']])
 
 # %% ../nbs/library/08_cli.ipynb #4837a29b
-def detect(args)->int:
+def detect(args:argparse.Namespace)->int:
     "`mlcourse detect`"
     from mlcourse.language.detector import LanguageDetector
     detector = LanguageDetector.load(args.weights)
@@ -92,7 +92,7 @@ def show_advice(
     return '\n'.join(lines)
 
 # %% ../nbs/library/08_cli.ipynb #482d7044
-def advise(args)->int:
+def advise(args:argparse.Namespace)->int:
     "`mlcourse advise`"
     from mlcourse.thumbnails import advice
     def work(image): return advice.advise(image, title=args.title).to_dict()
@@ -101,7 +101,7 @@ def advise(args)->int:
     return answer_each(args.images, work, show_advice, blank, args.json)
 
 # %% ../nbs/library/08_cli.ipynb #16095c34
-def collect(args)->int:
+def collect(args:argparse.Namespace)->int:
     "`mlcourse collect`"
     from mlcourse.thumbnails.collect import collect as collect_videos, observe
     if not (args.urls or args.again):
@@ -131,7 +131,7 @@ VOILA_OPTIONS = [f'--VoilaConfiguration.extension_allowlist={name}' for name in 
 # %% ../nbs/library/08_cli.ipynb #c5de06d1
 def write_app(
     name:str, # 'language' or 'thumbnails'
-    folder, # gets the notebook
+    folder:str|Path, # gets the notebook
     weights:str=None, # a detector or a grader of the reader's own
 )->Path: # the notebook
     "A notebook of one cell that shows an app."
@@ -147,7 +147,7 @@ def write_app(
     return path
 
 # %% ../nbs/library/08_cli.ipynb #f878ec42
-def app(args)->int:
+def app(args:argparse.Namespace)->int:
     "`mlcourse app`"
     import tempfile
     from voila.app import Voila
@@ -160,7 +160,7 @@ def app(args)->int:
 
 # %% ../nbs/library/08_cli.ipynb #b7a39f20
 def expand(
-    words, # of a command line
+    words:list, # of a command line
 )->list: # the same, with the files that a pattern stands for
     "Replace patterns by the files they match; a file whose name looks like an option becomes ./-name."
     def files(word):
@@ -170,8 +170,8 @@ def expand(
     return [plain(file) for word in words for file in files(word)]
 
 def parse(
-    parser, # from `make_parser`
-    words, # of a command line
+    parser:argparse.ArgumentParser, # from `make_parser`
+    words:list, # of a command line
 ):
     "What was asked for; files that stand after an option belong to those before it."
     args, rest = parser.parse_known_args(words)
@@ -240,7 +240,7 @@ def add_app_command(command):
 
 # %% ../nbs/library/08_cli.ipynb #1c01f4c1
 def main(
-    argv=None, # a list of text; those of the command line when None
+    argv:list=None, # a list of text; those of the command line when None
 )->int: # exit code
     "The `mlcourse` command."
     for stream in (sys.stdout, sys.stderr): # on Windows, a file's alphabet may lack what we print: then as \\u6f22
