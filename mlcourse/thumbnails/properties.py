@@ -84,8 +84,8 @@ def without_letterbox(
     image:Image.Image, # RGB
 )->Image.Image:
     "The picture without its bars."
-    left, top, right, bottom = letterbox(image)
-    return image.crop((left, top, image.width - right, image.height - bottom))
+    left, top, right, bottom = bars = letterbox(image)
+    return image.crop((left, top, image.width - right, image.height - bottom)) if any(bars) else image
 
 def fitted(
     image:Image.Image,
