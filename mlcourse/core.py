@@ -25,7 +25,7 @@ from tqdm import tqdm
 
 # %% ../nbs/library/01_core.ipynb #1fc44c3d
 def reason(
-    error, # an exception, of any library
+    error:Exception, # of any library
 )->str: # one line of at most 200 characters, without a full stop
     "What an error says, to end a sentence with."
     return ' '.join(str(error).split())[:200].rstrip('.')
@@ -38,7 +38,7 @@ _NO_WRITING = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCE
 
 @contextmanager
 def writing(
-    path, # to name in the error
+    path:str|Path, # to name in the error
 ):
     "What a disk refuses is a `CannotWrite` that names `path`."
     try: yield
@@ -95,7 +95,7 @@ def _sweep(path):
 # %% ../nbs/library/01_core.ipynb #4f94e992
 @contextmanager
 def atomic_path(
-    path, # the file to make or replace; its folder is made if need be
+    path:str|Path, # the file to make or replace; its folder is made if need be
 ):
     "A temporary path beside `path` to write to; moved to `path` if the block succeeds, removed if it fails."
     path = Path(path)
@@ -114,7 +114,7 @@ def atomic_path(
 # %% ../nbs/library/01_core.ipynb #50c3f599
 def write_csv(
     table, # a DataFrame; its index is not written
-    path, # the file to make or replace
+    path:str|Path, # the file to make or replace
 ):
     "Write `table` to `path` as CSV, wholly or not at all."
     with atomic_path(path) as temporary: table.to_csv(temporary, index=False)
@@ -138,7 +138,7 @@ class DownloadFailed(OSError):
 class _Redirects(HTTPRedirectHandler):
     "Goes only where http and https lead, and keeps the checksum that Hugging Face announces on the way."
     announced = None
-    def redirect_request(self, request, response, code, message, headers, url):
+    def redirect_request(self, request, response:np.ndarray, code, message, headers, url):
         if urlparse(url).scheme not in ('http', 'https'):
             raise DownloadFailed(f"{request.full_url} leads to {url}, which is not an http or https address.")
         sums = re.findall('^"?([0-9a-f]{64})"?$', headers.get('X-Linked-ETag', '')) # small files have a shorter ETag
@@ -202,7 +202,7 @@ def _check_sum(part, sha256, url):
 # %% ../nbs/library/01_core.ipynb #b62d7b20
 def download(
     url:str, # http or https
-    path, # where to put the file
+    path:str|Path, # where to put the file
     sha256:str=None, # the expected checksum, in hex; the one that the server announces, if it does, when None
     max_bytes:int=1_000_000_000, # give up beyond this size
     timeout:float=30, # seconds without an answer before giving up
@@ -235,7 +235,7 @@ class UnreadableWeights(ValueError):
     "A weights file or its card cannot be used."
 
 def save_weights(
-    path, # ends in .safetensors
+    path:str|Path, # ends in .safetensors
     tensors:dict, # name -> ndarray
     card:dict, # what to know about them; must survive JSON
 ):
@@ -251,7 +251,7 @@ def save_weights(
 MAX_WEIGHTS, MAX_HEADER = 1_000_000_000, 2_000_000 # bytes of a file; of its header, with the card in it
 
 def load_weights(
-    path, # ends in .safetensors
+    path:str|Path, # ends in .safetensors
 )->tuple: # (name -> ndarray, card)
     "Read what `save_weights` wrote; whatever is wrong with it is an `UnreadableWeights`."
     path = Path(path)
@@ -274,7 +274,7 @@ def load_weights(
 
 # %% ../nbs/library/01_core.ipynb #0bd0111f
 def change_card(
-    path, # what `save_weights` wrote
+    path:str|Path, # what `save_weights` wrote
     **new, # what to put into its card
 ):
     "Change the card of a weights file, and its copy; the tensors stay as they are."
@@ -315,7 +315,7 @@ def are_numbers(values, n:int, low:float=-1e6, high:float=1e6)->bool:
     return isinstance(values, list) and len(values) == n and all(is_number(value, low, high) for value in values)
 
 def network_tensors(
-    path, # to name in an error
+    path:str|Path, # to name in an error
     tensors:dict, # from `load_weights`
     shapes:dict, # name -> shape, of all that the network wants
 )->dict: # name -> ndarray, finite, dequantised
@@ -380,7 +380,7 @@ def check_graph(
 
 # %% ../nbs/library/01_core.ipynb #d2ef1e9b
 def open_graph(
-    path, # to name in an error
+    path:str|Path, # to name in an error
     graph:bytes, # an ONNX model
 ): # an onnxruntime.InferenceSession
     "A graph, ready to run on one thread; whatever is wrong with it is an `UnreadableWeights`."
