@@ -11,7 +11,7 @@ __all__ = ['COLUMNS', 'MIN_BYTES', 'LANGUAGE_NAMES', 'FLEURS_URL', 'FLEURS_LICEN
            'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
 
 # %% ../../nbs/language/04_clips.ipynb #821a3bc0
-import csv, hashlib, os, shutil, tarfile, unicodedata, warnings, zlib
+import csv, hashlib, os, shutil, tarfile, unicodedata, warnings
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
@@ -229,7 +229,8 @@ def unpack(
                 if member.isreg() and name in names:
                     with tar.extractfile(member) as packed, (folder/name).open('wb') as file:
                         shutil.copyfileobj(packed, file)
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, LookupError, OverflowError) as error: # odd headers
+    except OSError: raise # of the disk
+    except Exception as error: # tarfile meets odd headers with errors of any kind
         raise UnusableArchive(f"{archive} cannot be unpacked: {reason(error)}.") from error
 
 # %% ../../nbs/language/04_clips.ipynb #81180e4f
