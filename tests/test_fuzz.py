@@ -7,7 +7,7 @@ import pytest
 
 import fuzz
 
-FEW = {'predict': 100, 'advise': 50, 'tables': 150, 'info dicts': 150, 'commands': 100} # else 300
+FEW = {'predict': 100, 'advise': 50, 'weights': 100, 'tables': 100, 'info dicts': 100, 'commands': 100} # else 300
 MANY = {'advise': 1000, 'commands': 1000} # else 10,000
 
 
