@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bad_clips import encode
+from mlcourse.language.audio import load
 from mlcourse.language.clips import example_clips, real_examples
 from mlcourse.thumbnails.edits import sample_thumbnail
 
@@ -126,6 +128,14 @@ def test_patterns_and_names_that_look_like_options(tmp_path):
     assert [answer['input'] for answer in answers] == ['./-1.wav', 'b.wav', 'c.txt', './-1.wav',
                                                        'https://example.com/a.wav']
     assert 'is a web address' in answers[-1]['error'] and not done.stderr
+
+
+def test_what_a_library_prints_by_itself_is_left_out(tmp_path):
+    damaged = bytearray(encode(load(CLIPS[0]), 'mp3'))
+    damaged[1000:1200] = bytes(200)
+    (tmp_path/'a.mp3').write_bytes(damaged)
+    done = mlcourse('detect', 'a.mp3', 'none.mp3', cwd=tmp_path)
+    assert done.stdout.startswith('a.mp3: ') and done.stderr.count('\n') == 1 and 'none.mp3' in done.stderr
 
 
 def test_collect_with_an_address_that_is_none(tmp_path):
