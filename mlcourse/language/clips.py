@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'MIN_BYTES', 'LANGUAGE_NAMES', 'FLEURS_URL', 'FLEURS_LICENSE', 'FLEURS_LANGUAGES', 'FLEURS_SPLITS', 'ROLES',
            'MIN_SIMILARITY', 'MIN_CORRELATION', 'UnreadableTable', 'read_clips', 'example_clips', 'real_examples',
-           'replay_clips', 'synthetic_clips', 'real_clips', 'clip_seconds', 'language_code', 'UnusableFolder',
-           'folder_clips', 'read_fleurs_table', 'UnusableArchive', 'unpack', 'fleurs_clips', 'source', 'window_starts',
-           'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'trainable', 'fingerprint',
-           'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
+           'replay_clips', 'synthetic_clips', 'real_clips', 'contest_clips', 'clip_seconds', 'language_code',
+           'UnusableFolder', 'folder_clips', 'read_fleurs_table', 'UnusableArchive', 'unpack', 'fleurs_clips', 'source',
+           'window_starts', 'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'trainable',
+           'fingerprint', 'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
 
 # %% ../../nbs/language/04_clips.ipynb #821a3bc0
-import csv, hashlib, os, shutil, tarfile, unicodedata, warnings, zlib
+import csv, hashlib, os, shutil, tarfile, unicodedata, warnings
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +24,7 @@ from sklearn.model_selection import cross_val_predict, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..core import cache_folder, download, open_binary, write_csv
+from ..core import cache_folder, download, open_binary, reason, write_csv
 from ..evaluation import auc, bootstrap_interval, split_by_group
 from .audio import load, open_av, SAMPLE_RATE, UnreadableClip
 from .spectrogram import FILTERS, log_mel, power_spectrogram
@@ -38,16 +38,18 @@ class UnreadableTable(ValueError):
 
 # %% ../../nbs/language/04_clips.ipynb #9dd07442
 def read_clips(
-    csv, # path of a table with at least the columns COLUMNS
+    csv:str|Path, # path of a table with at least the columns COLUMNS
 )->pd.DataFrame: # one row a clip, its `path` absolute
     "Read a table of clips; a file that is none is an `UnreadableTable`."
     with open_binary(csv, 'table of clips') as file:
-        try: clips = pd.read_csv(file, dtype={'speaker': str})
+        try: clips = pd.read_csv(file, dtype={'path': str, 'speaker': str})
         except (ValueError, UnicodeDecodeError) as error: # pandas' own errors are ValueErrors
             raise UnreadableTable(f"{csv} is not a CSV table; save it as comma-separated text.") from error
     missing = [c for c in COLUMNS if c not in clips]
     if missing:
         raise UnreadableTable(f"{csv} lacks the column {missing[0]!r}; a table of clips has {', '.join(COLUMNS)}.")
+    if clips.path.isna().any():
+        raise UnreadableTable(f"{csv} names no clip in line {clips.path.isna().argmax()+2}; fill in its path.")
     folder = Path(csv).resolve().parent
     return clips.assign(path=[str(folder/p) for p in clips.path])
 
@@ -84,6 +86,11 @@ def real_clips()->pd.DataFrame: # one row a word or sentence; also `word`, and `
     "Real voices of the repository's data/real_clips.parquet; `path` is a name only, the sound is in `audio`."
     return pd.read_parquet(_in_repository('real_clips.parquet', 'real_examples'))
 
+# %% ../../nbs/language/04_clips.ipynb #6d32745f
+def contest_clips()->pd.DataFrame: # as `real_clips`: the twenty words of six people
+    "Voices on which other people's answers are scored: data/contest_clips.parquet of the repository."
+    return pd.read_parquet(_in_repository('contest_clips.parquet', 'real_examples'))
+
 # %% ../../nbs/language/04_clips.ipynb #8ef2361c
 MIN_BYTES = 100 # a second; Opus at 6 kb/s, about the thriftiest that people use, takes 750
 
@@ -96,7 +103,7 @@ def _seconds_of_packets(path):
 
 # %% ../../nbs/language/04_clips.ipynb #94557d74
 def clip_seconds(
-    path, # of a sound file
+    path:str|Path, # of a sound file
 )->float: # its length
     "How long a clip is, without decoding all of it; one that cannot be read is an `UnreadableClip`."
     start = len(load(path, max_seconds=1))/SAMPLE_RATE
@@ -146,7 +153,7 @@ def _own_row(path, folder):
 
 # %% ../../nbs/language/04_clips.ipynb #42ec4d42
 def folder_clips(
-    folder, # holds language/speaker/clips, two languages or more; deeper folders belong to their speaker
+    folder:str|Path, # holds language/speaker/clips, two languages or more; deeper folders belong to their speaker
 )->pd.DataFrame: # one row a clip, in a fixed order; all 'train' until you split them
     "A table of your own recordings; a folder that is laid out otherwise is an `UnusableFolder`."
     folder, rows, left_out = Path(folder).resolve(), [], []
@@ -174,7 +181,7 @@ _FLEURS_COLUMNS = ['sentence', 'file', 'text', 'words', 'letters', 'n_samples', 
 
 # %% ../../nbs/language/04_clips.ipynb #945e5c56
 def read_fleurs_table(
-    tsv, # path of a table of FLEURS
+    tsv:str|Path, # path of a table of FLEURS
 )->pd.DataFrame: # one row a file, with _FLEURS_COLUMNS
     "The table of one language and split; one that is damaged is an `UnreadableTable`."
     try:
@@ -193,37 +200,43 @@ def read_fleurs_table(
 class UnusableArchive(ValueError):
     "An archive is damaged, or would unpack to far more than it should."
 
-class _ShortNames(tarfile.TarInfo):
-    "A member of an archive; headers that hold a name are read into memory whole, so they must be short."
+class _Plain(tarfile.TarInfo):
+    "A member of an archive, refused before what its headers claim is read into memory."
     @classmethod
     def frombuf(cls, *args):
         info = super().frombuf(*args)
-        if info.type in b'LKxgX' and info.size > 1_000_000: raise tarfile.ReadError('a header of it is too large')
+        if info.size < 0 or info.type in b'LKxgX' and info.size > 1_000_000: # these hold a name
+            raise tarfile.ReadError('a header of it is too large')
         return info
+
+    def _holes(self, *args): raise tarfile.ReadError('a file in it is sparse')
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _holes
 
 # %% ../../nbs/language/04_clips.ipynb #cb548d98
 def unpack(
-    archive, # path of a .tar.gz file
+    archive:str|Path, # path of a .tar.gz file
     names:set, # of the files to take, wherever in the archive they lie
-    folder, # gets them, side by side
+    folder:str|Path, # gets them, side by side
     max_bytes:int=20_000_000_000, # of all members together
+    max_members:int=50_000, # folders and links too
 ):
     "Take the files called `names` out of an archive."
     folder, total = Path(folder), 0
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive, 'r|gz', tarinfo=_ShortNames) as tar:
-            for member in tar:
+        with tarfile.open(archive, 'r|gz', tarinfo=_Plain) as tar:
+            for n, member in enumerate(tar):
+                tar.members.clear() # or all are kept
                 total += member.size
-                if total > max_bytes:
-                    raise UnusableArchive(f"{archive} would unpack to more than {max_bytes:,} bytes; "
-                                          "it was left alone.")
+                if total > max_bytes: raise tarfile.ReadError(f'it would unpack to more than {max_bytes:,} bytes')
+                if n >= max_members: raise tarfile.ReadError(f'it has more than {max_members:,} members')
                 name = PurePosixPath(member.name).name
                 if member.isreg() and name in names:
                     with tar.extractfile(member) as packed, (folder/name).open('wb') as file:
                         shutil.copyfileobj(packed, file)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise UnusableArchive(f"{archive} cannot be unpacked: {error}.") from error
+    except OSError: raise # of the disk
+    except Exception as error: # tarfile meets odd headers with errors of any kind
+        raise UnusableArchive(f"{archive} cannot be unpacked: {reason(error)}.") from error
 
 # %% ../../nbs/language/04_clips.ipynb #81180e4f
 def _fleurs_rows(table, code, split):
@@ -258,7 +271,7 @@ def _fetch_fleurs(code, split, folder, url, sums):
 def fleurs_clips(
     split:str='dev', # 'train' (about ten hours a language), 'dev' (about one) or 'test' (about two)
     languages:dict=FLEURS_LANGUAGES, # our code -> its folder in FLEURS
-    folder=None, # where to keep it; a folder in the cache when None
+    folder:str|Path=None, # where to keep it; a folder in the cache when None
     url:str=FLEURS_URL, # where it is
     sums:dict=None, # known SHA-256 sums, {'en_us/audio/dev.tar.gz': '...'}; others are checked if the server tells them
 )->pd.DataFrame: # one row a clip; also sentence (the same number in every language), gender and text
@@ -332,7 +345,7 @@ ROLES = ('train', 'choose', 'untouched', 'course', 'contest', 'unused')
 
 # %% ../../nbs/language/04_clips.ipynb #9b46ad7e
 def read_ledger(
-    csv, # path of a table with the columns source, speaker, clip, role
+    csv:str|Path, # path of a table with the columns source, speaker, clip, role
 )->pd.DataFrame: # one row a source; with a `speaker`, or a `clip` (a regular expression), one that overrides it
     "Which role every source and speaker has."
     ledger = pd.read_csv(csv, dtype=str, keep_default_na=False)
@@ -373,7 +386,7 @@ def trainable(
 
 # %% ../../nbs/language/04_clips.ipynb #b1fcd65d
 def fingerprint(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->np.ndarray: # float32, shape (704,), of length 1; all 0 for silence
     "How each of 12 bands below 4 kHz differs from the next, in 64 steps of 50 ms around the middle of the sound."
     mel = log_mel(samples)[:48]
@@ -388,7 +401,7 @@ def fingerprint(
 
 # %% ../../nbs/language/04_clips.ipynb #33ef937f
 def maximal_cross_correlation(
-    a, b, # samples of two clips at the same rate
+    a:np.ndarray, b:np.ndarray, # samples of two clips at the same rate
 )->float: # 0 to 1: the largest correlation of the two waves, wherever they fit best
     "Are these two the same recording?"
     return float(np.abs(fftconvolve(a, b[::-1])).max()/max(np.sqrt(np.dot(a, a)*np.dot(b, b)), 1e-9))
@@ -431,7 +444,7 @@ def duplicates(
 
 # %% ../../nbs/language/04_clips.ipynb #14ec7170
 def shortcut_features(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
 )->dict: # probe -> a list of numbers
     "What can be measured on a recording without listening to the words."
     power = power_spectrogram(samples)+1e-12
@@ -468,8 +481,8 @@ def _parts(score, truth, corpus, languages):
 
 # %% ../../nbs/language/04_clips.ipynb #6eb05c1f
 def probe_shortcuts(
-    clips, # a table of clips in two languages
-    sounds=None, # the samples of each row; read when None
+    clips:pd.DataFrame, # a table of clips in two languages
+    sounds:pd.Series=None, # the samples of each row; read when None
 )->pd.DataFrame: # probe, language, corpus ('all' first), clips, auc, low, high, part
     "Can loudness, bandwidth, noise floor, length, or the silence between words alone tell the language?"
     languages = sorted(clips['language'].unique())
