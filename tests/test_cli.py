@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from bad_clips import encode
+from mlcourse.language.audio import load
 from mlcourse.language.clips import example_clips, real_examples
 from mlcourse.thumbnails.edits import sample_thumbnail
 
@@ -25,7 +27,7 @@ def test_the_command_is_installed():
     assert subprocess.run([Path(sys.executable).parent/'mlcourse', '--help'], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize('command', ['detect', 'advise', 'collect', 'demo', 'app'])
+@pytest.mark.parametrize('command', ['detect', 'advise', 'collect', 'contest', 'demo', 'app'])
 def test_help_shows_an_example(command):
     done = mlcourse(command, '--help')
     assert done.returncode == 0 and f'example: mlcourse {command}' in done.stdout
@@ -38,7 +40,8 @@ def test_help_is_quick_and_loads_no_torch():
 
 
 @pytest.mark.parametrize('wrong', [[], ['nonsense'], ['detect'], ['advise'], ['collect', '@channel'],
-                                   ['detect', '--nonsense', 'a.wav'], ['app'], ['app', 'nonsense']])
+                                   ['detect', '--nonsense', 'a.wav'], ['app'], ['app', 'nonsense'],
+                                   ['contest'], ['contest', 'score']])
 def test_wrong_usage(wrong):
     done = mlcourse(*wrong)
     assert done.returncode == 2 and 'usage: mlcourse' in done.stderr and not done.stdout
@@ -125,6 +128,14 @@ def test_patterns_and_names_that_look_like_options(tmp_path):
     assert [answer['input'] for answer in answers] == ['./-1.wav', 'b.wav', 'c.txt', './-1.wav',
                                                        'https://example.com/a.wav']
     assert 'is a web address' in answers[-1]['error'] and not done.stderr
+
+
+def test_what_a_library_prints_by_itself_is_left_out(tmp_path):
+    damaged = bytearray(encode(load(CLIPS[0]), 'mp3'))
+    damaged[1000:1200] = bytes(200)
+    (tmp_path/'a.mp3').write_bytes(damaged)
+    done = mlcourse('detect', 'a.mp3', 'none.mp3', cwd=tmp_path)
+    assert done.stdout.startswith('a.mp3: ') and done.stderr.count('\n') == 1 and 'none.mp3' in done.stderr
 
 
 def test_collect_with_an_address_that_is_none(tmp_path):

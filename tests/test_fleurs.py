@@ -1,5 +1,5 @@
 """FLEURS from a loopback server that imitates its public home: redirects, ranges, and everything that can go wrong."""
-import gzip, hashlib, io, tarfile, warnings
+import gzip, hashlib, io, tarfile, tracemalloc, warnings
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
@@ -176,6 +176,31 @@ def test_bombs_and_damage(home, tmp_path):
             fleurs_clips('dev', folder=tmp_path/'f', url=home.url)
     home.files[ARCHIVE] = whole
     assert len(fleurs_clips('dev', folder=tmp_path/'f', url=home.url)) == 6
+
+
+def sparse_file(n):
+    "A member with a hole or two, and `n` headers that speak of more."
+    info = tarfile.TarInfo('a.wav')
+    info.type = tarfile.GNUTYPE_SPARSE
+    head, hole = bytearray(info.tobuf(tarfile.GNU_FORMAT)), b'%011o\0' % 1
+    head[386:482], head[482] = hole*8, 1
+    head[148:156] = b'%06o\0 ' % (sum(head[:148])+8*ord(' ')+sum(head[156:]))
+    return bytes(head) + (hole*42).ljust(504, b'\0').ljust(512, b'\1')*n
+
+
+@pytest.mark.parametrize('content, why', [
+    (sparse_file(20_000), 'sparse'), (tarfile.TarInfo('a').tobuf()*5000, 'more than 1,000 members'),
+    (b''.join(tarfile.TarInfo('x'*900_000).tobuf(tarfile.GNU_FORMAT) for _ in range(60)), None)])
+def test_what_an_archive_claims_takes_no_memory(content, why, tmp_path):
+    (tmp_path/'a.tar.gz').write_bytes(gzip.compress(content, 1))
+    tracemalloc.start()
+    try:
+        if why is None: unpack(tmp_path/'a.tar.gz', {'a.wav'}, tmp_path/'out')
+        else:
+            with pytest.raises(UnusableArchive, match=why):
+                unpack(tmp_path/'a.tar.gz', {'a.wav'}, tmp_path/'out', max_members=1000)
+        assert tracemalloc.get_traced_memory()[1] < 12e6
+    finally: tracemalloc.stop()
 
 
 @pytest.mark.parametrize('bad', [b'1\t../../evil.wav\ta\ta\ta\t1\tMALE\n', b'1\t/etc/passwd\ta\ta\ta\t1\tMALE\n',

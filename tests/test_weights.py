@@ -63,12 +63,12 @@ def changed(card, path, value):
     return card
 
 
-def mutations(path, rng, n=200):
+def mutations(path, rng, n=200, first=0):
     "Flipped bytes, files that are cut, cards with hostile values."
     whole, (tensors, card) = path.read_bytes(), load_weights(path)
     header = 8+int.from_bytes(whole[:8], 'little')
     ways = list(places(card))
-    for i in range(n):
+    for i in range(first, first+n):
         if i % 3 == 0: # half of the flips in the header
             flipped = bytearray(whole)
             for at in rng.integers(header if i % 2 else len(whole), size=rng.integers(1, 5)):

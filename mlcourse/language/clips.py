@@ -5,13 +5,13 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'MIN_BYTES', 'LANGUAGE_NAMES', 'FLEURS_URL', 'FLEURS_LICENSE', 'FLEURS_LANGUAGES', 'FLEURS_SPLITS', 'ROLES',
            'MIN_SIMILARITY', 'MIN_CORRELATION', 'UnreadableTable', 'read_clips', 'example_clips', 'real_examples',
-           'replay_clips', 'synthetic_clips', 'real_clips', 'clip_seconds', 'language_code', 'UnusableFolder',
-           'folder_clips', 'read_fleurs_table', 'UnusableArchive', 'unpack', 'fleurs_clips', 'source', 'window_starts',
-           'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'trainable', 'fingerprint',
-           'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
+           'replay_clips', 'synthetic_clips', 'real_clips', 'contest_clips', 'clip_seconds', 'language_code',
+           'UnusableFolder', 'folder_clips', 'read_fleurs_table', 'UnusableArchive', 'unpack', 'fleurs_clips', 'source',
+           'window_starts', 'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'trainable',
+           'fingerprint', 'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
 
 # %% ../../nbs/language/04_clips.ipynb #821a3bc0
-import csv, hashlib, os, shutil, tarfile, unicodedata, warnings, zlib
+import csv, hashlib, os, shutil, tarfile, unicodedata, warnings
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
@@ -24,7 +24,7 @@ from sklearn.model_selection import cross_val_predict, StratifiedGroupKFold
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
-from ..core import cache_folder, download, open_binary, write_csv
+from ..core import cache_folder, download, open_binary, reason, write_csv
 from ..evaluation import auc, bootstrap_interval, split_by_group
 from .audio import load, open_av, SAMPLE_RATE, UnreadableClip
 from .spectrogram import FILTERS, log_mel, power_spectrogram
@@ -42,12 +42,14 @@ def read_clips(
 )->pd.DataFrame: # one row a clip, its `path` absolute
     "Read a table of clips; a file that is none is an `UnreadableTable`."
     with open_binary(csv, 'table of clips') as file:
-        try: clips = pd.read_csv(file, dtype={'speaker': str})
+        try: clips = pd.read_csv(file, dtype={'path': str, 'speaker': str})
         except (ValueError, UnicodeDecodeError) as error: # pandas' own errors are ValueErrors
             raise UnreadableTable(f"{csv} is not a CSV table; save it as comma-separated text.") from error
     missing = [c for c in COLUMNS if c not in clips]
     if missing:
         raise UnreadableTable(f"{csv} lacks the column {missing[0]!r}; a table of clips has {', '.join(COLUMNS)}.")
+    if clips.path.isna().any():
+        raise UnreadableTable(f"{csv} names no clip in line {clips.path.isna().argmax()+2}; fill in its path.")
     folder = Path(csv).resolve().parent
     return clips.assign(path=[str(folder/p) for p in clips.path])
 
@@ -83,6 +85,11 @@ def synthetic_clips()->pd.DataFrame: # about 400 rows
 def real_clips()->pd.DataFrame: # one row a word or sentence; also `word`, and `audio`, the bytes of an Ogg Opus file
     "Real voices of the repository's data/real_clips.parquet; `path` is a name only, the sound is in `audio`."
     return pd.read_parquet(_in_repository('real_clips.parquet', 'real_examples'))
+
+# %% ../../nbs/language/04_clips.ipynb #6d32745f
+def contest_clips()->pd.DataFrame: # as `real_clips`: the twenty words of six people
+    "Voices on which other people's answers are scored: data/contest_clips.parquet of the repository."
+    return pd.read_parquet(_in_repository('contest_clips.parquet', 'real_examples'))
 
 # %% ../../nbs/language/04_clips.ipynb #8ef2361c
 MIN_BYTES = 100 # a second; Opus at 6 kb/s, about the thriftiest that people use, takes 750
@@ -193,13 +200,17 @@ def read_fleurs_table(
 class UnusableArchive(ValueError):
     "An archive is damaged, or would unpack to far more than it should."
 
-class _ShortNames(tarfile.TarInfo):
-    "A member of an archive; headers that hold a name are read into memory whole, so they must be short."
+class _Plain(tarfile.TarInfo):
+    "A member of an archive, refused before what its headers claim is read into memory."
     @classmethod
     def frombuf(cls, *args):
         info = super().frombuf(*args)
-        if info.type in b'LKxgX' and info.size > 1_000_000: raise tarfile.ReadError('a header of it is too large')
+        if info.size < 0 or info.type in b'LKxgX' and info.size > 1_000_000: # these hold a name
+            raise tarfile.ReadError('a header of it is too large')
         return info
+
+    def _holes(self, *args): raise tarfile.ReadError('a file in it is sparse')
+    _proc_sparse = _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _holes
 
 # %% ../../nbs/language/04_clips.ipynb #cb548d98
 def unpack(
@@ -207,23 +218,25 @@ def unpack(
     names:set, # of the files to take, wherever in the archive they lie
     folder:str|Path, # gets them, side by side
     max_bytes:int=20_000_000_000, # of all members together
+    max_members:int=50_000, # folders and links too
 ):
     "Take the files called `names` out of an archive."
     folder, total = Path(folder), 0
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        with tarfile.open(archive, 'r|gz', tarinfo=_ShortNames) as tar:
-            for member in tar:
+        with tarfile.open(archive, 'r|gz', tarinfo=_Plain) as tar:
+            for n, member in enumerate(tar):
+                tar.members.clear() # or all are kept
                 total += member.size
-                if total > max_bytes:
-                    raise UnusableArchive(f"{archive} would unpack to more than {max_bytes:,} bytes; "
-                                          "it was left alone.")
+                if total > max_bytes: raise tarfile.ReadError(f'it would unpack to more than {max_bytes:,} bytes')
+                if n >= max_members: raise tarfile.ReadError(f'it has more than {max_members:,} members')
                 name = PurePosixPath(member.name).name
                 if member.isreg() and name in names:
                     with tar.extractfile(member) as packed, (folder/name).open('wb') as file:
                         shutil.copyfileobj(packed, file)
-    except (tarfile.TarError, EOFError, zlib.error) as error:
-        raise UnusableArchive(f"{archive} cannot be unpacked: {error}.") from error
+    except OSError: raise # of the disk
+    except Exception as error: # tarfile meets odd headers with errors of any kind
+        raise UnusableArchive(f"{archive} cannot be unpacked: {reason(error)}.") from error
 
 # %% ../../nbs/language/04_clips.ipynb #81180e4f
 def _fleurs_rows(table, code, split):

@@ -19,10 +19,10 @@ import numpy as np, pandas as pd
 from PIL import Image
 from scipy.stats import norm, ttest_ind
 
-from ..core import DownloadFailed, open_binary
+from ..core import DownloadFailed, open_binary, reason
 from .collect import _with_backoff, fetch_image, IMAGE_URL, SIZES, TooManyFailures
 from .images import load_image, UnreadableImage
-from .videos import as_videos, BadVideos, numeric_dates, to_date, VIDEO_ID
+from .videos import as_videos, BadVideos, FURTHER, numeric_dates, to_date, VIDEO_ID
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #5a7ab211
 HEADERS = { # column -> its header: English (to August 2026 and since), German, French, Spanish, Portuguese, Japanese
@@ -116,7 +116,8 @@ def _rows(data, name):
     if not layouts: raise UnreadableExport(f"{name} holds no table; {HOW}.")
     known, text, delimiter, place = max(layouts, key=lambda layout: layout[0])
     try: rows = [row for row in csv.reader(io.StringIO(text, newline=''), delimiter=delimiter)]
-    except csv.Error as error: raise UnreadableExport(f"{name} cannot be read as a table: {error}; {HOW}.") from error
+    except csv.Error as error:
+        raise UnreadableExport(f"{name} cannot be read as a table: {reason(error)}; {HOW}.") from error
     return rows[place], [row for row in rows[place+1:] if any(row[1:])] # a lone cell: 'Showing top 500 results'
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #ec5d02a8
@@ -196,7 +197,7 @@ def _period(source):
     dates = pd.to_datetime(list(found.groups()) if found else [None]*2, utc=True, errors='coerce')
     return tuple(None if pd.isna(date) else date for date in dates)
 
-ADDED = {'impressions': 'Int64', 'click_through_rate': 'Float64', 'watch_hours': 'Float64'} # columns beside `COLUMNS`
+ADDED = {name: FURTHER[name] for name in ('impressions', 'click_through_rate', 'watch_hours')} # beside `COLUMNS`
 
 def _to_table(cells, observed_at):
     "The cells of an export as a videos table with the `ADDED` columns."
@@ -551,7 +552,8 @@ def read_log(
     name = _shown(source) if isinstance(source, (str, Path)) else 'The log'
     with open_binary(source, 'log') as file: data = _read_at_most(file, name, MAX_BYTES)
     try: table = pd.read_csv(io.BytesIO(data), sep=None, engine='python', dtype='str', encoding='utf-8-sig').fillna('')
-    except (ValueError, csv.Error) as error: raise UnreadableLog(f"{name} is not a table in CSV: {error}.") from error
+    except (ValueError, csv.Error) as error:
+        raise UnreadableLog(f"{name} is not a table in CSV: {reason(error)}.") from error
     lacking = [column for column in LOG if column not in table]
     if lacking not in ([], ['clicks']) or lacking and 'click_through_rate' not in table:
         raise UnreadableLog(f"{name} has no column {lacking[0]!r}; a log has these: {', '.join(LOG)}.")

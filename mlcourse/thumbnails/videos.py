@@ -12,6 +12,7 @@ from pathlib import Path
 
 import numpy as np, pandas as pd
 
+from ..core import reason
 from ..evaluation import auc, bootstrap_interval, format_interval, split_by_group
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #c9c480bb
@@ -254,7 +255,7 @@ def _read_table(path, data):
     "A videos table from the bytes of a CSV file; warns of what cannot be read."
     try: texts = _texts_of(data)
     except (ValueError, pd.errors.ParserError) as error:
-        raise BadVideos(f"{path} is not a videos table: {error}.") from error
+        raise BadVideos(f"{path} is not a videos table: {reason(error)}.") from error
     if 'video_id' not in texts: raise BadVideos(f"{path} is not a videos table: it has no column video_id.")
     videos = as_videos(texts)
     for name in texts.columns.intersection(list(COLUMNS)):
