@@ -125,13 +125,14 @@ def damage():
 if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--sizes', nargs=2, type=int, default=[1000, 20000])
+    parser.add_argument('--without-tests', action='store_true', help='nothing is killed')
     parser.add_argument('--n', type=int, default=400, help='clips, beside the plain loop (400)')
     parser.add_argument('--out', type=Path, default=HERE/'scale_speed.csv')
     args = parser.parse_args()
     paths, rows = replay_clips().path.tolist(), []
     with TemporaryDirectory() as folder:
         for row in [*beside_plain(paths, args.n), *for_a_plan(Path(folder), [load(path) for path in paths]),
-                    *damage(), *at_sizes(paths, args.sizes)]:
+                    *(() if args.without_tests else damage()), *at_sizes(paths, args.sizes)]:
             rows.append(dict(zip(('what', 'unit', 'value'), row)))
     table = pd.DataFrame(rows).round(2)
     print(table.to_string(index=False))

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['POISONED', 'read_paths', 'detect_one', 'answer_items', 'AnotherPlan', 'shard_path', 'keep_plan', 'write_shard',
-           'NoScheduler', 'spread', 'list_failed', 'detect_table']
+           'NoScheduler', 'spread', 'list_failed', 'detect_table', 'plan']
 
 # %% ../nbs/library/06_scale.ipynb #e31f3b2d
 import io, json
@@ -201,3 +201,17 @@ def detect_table(
     weights = weights and str(Path(weights).resolve())
     LanguageDetector.load(weights) # so that a bad file is one sentence here
     return spread(read_paths(table), partial(detect_one, weights=weights, features=features), out, **kwargs)
+
+# %% ../nbs/library/06_scale.ipynb #6052923e
+def plan(
+    files:float, # how many
+    ms:float, # of one core, for each
+    kilobytes:float, # of answers, for each
+    cores:int=16,
+    price:float=0.05, # of a core for an hour
+    efficiency:float=0.9, # how much of a core is at work
+)->dict: # hours, gigabytes, money
+    "What a job will take."
+    core_hours = files*ms/3_600_000/efficiency
+    return dict(files=round(files), core_hours=round(core_hours, 1), hours=round(core_hours/cores, 1),
+                gigabytes=round(files*kilobytes/1e6, 2), money=round(core_hours*price, 2))
