@@ -32,7 +32,7 @@ def render(nb):
     text, resources = MarkdownExporter().from_notebook_node(nb, resources)
     # GitHub shows the text of a style element, which pandas puts before every table.
     text = re.sub(r'<style scoped>.*?</style>\n?', '', text, flags=re.S)
-    text = text.replace('![png]', '![figure]')
+    text = re.sub(r'!\[(png|jpeg)\]', '![figure]', text)
     text = '\n'.join(line.rstrip() for line in text.splitlines())
     text = HEADER + re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
     return text, {str(PurePosixPath(k)): v for k, v in resources['outputs'].items()}
