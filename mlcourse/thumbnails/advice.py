@@ -305,7 +305,7 @@ def regressions(
     return [name for name in RULES if new[name] >= MIN_SEVERITY > old[name]]
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #501077b7
-CROPS = 'letterbox', 'shape' # whose edits may cut off a word or a face, and then are not shown
+CROPS = 'letterbox', 'shape' # whose edits may cut off a letter or a face, and then are not shown
 TONE_RULES = 'too dark', 'too bright', 'low contrast', 'low saturation' # their edits move no letter and no face,
 QUICK = [name for name in PROPERTIES if name not in ('text', 'subject')] # most of the time goes to these two
 LAYOUT_RULES = 'small text', 'too many words', 'under the timestamp', 'low text contrast' # and can only reveal these
@@ -325,7 +325,7 @@ def apply_fix(
         if broken or RULES[name].severity(quick) >= MIN_SEVERITY: continue
         after = measure(edited) | kept # no edit moves what is kept
         broken = regressions(properties, after)
-        cut = name in CROPS and any((after[key] or 0) < (properties[key] or 0) for key in ('text_words', 'face_count'))
+        cut = name in CROPS and any(after[key] < properties[key] for key in ('text_letters', 'face_count'))
         if cut or RULES[name].severity(after) >= MIN_SEVERITY: continue
         if not broken: return edited, after, []
         revealed = name in TONE_RULES and set(broken) <= set(LAYOUT_RULES)
