@@ -126,16 +126,31 @@ def project_table(
     **columns, # your names for ours: label='species', group='photographer'
 )->pd.DataFrame: # with the columns that the checks know; every item is its own group if there is no `group`
     "Name the columns and look whether all that is needed is there."
+    strange = sorted(set(columns)-set(RESERVED))
+    if strange: raise UnusableProject(f"The checks know no {strange[0]!r}, only {', '.join(RESERVED)}.")
     named = table.rename(columns={theirs: ours for ours, theirs in columns.items()})
     missing = [name for name in columns.values() if name not in table]
     missing += [name for name in RESERVED[:3] if name not in named]
-    if missing: raise UnusableProject(f"The table has no column {missing[0]!r}; it has {', '.join(map(str, table))}.")
-    if not {'train', 'valid'} <= set(named.split):
-        raise UnusableProject("The column 'split' must say 'train' for some rows and 'valid' for others.")
-    if named.label[named.split == 'valid'].nunique() < 2:
-        raise UnusableProject("The validation rows hold one label only; the checks need two or more.")
+    if missing: raise UnusableProject(f"The table has no column {missing[0]!r}; it has {', '.join(map(str, table))}. "
+                                      "Where one has another name, say so: project_table(table, label='species').")
+    named = named.assign(split=named.split.astype(str).str.lower().replace('validation', 'valid'))
+    _look_at(named)
     named = named if 'group' in named else named.assign(group=np.arange(len(named)))
     return named.astype({'label': str, 'prediction': str, 'group': str}).reset_index(drop=True)
+
+def _look_at(named):
+    "Is all there that the checks ask about? `named` has the columns."
+    def some(values): return ', '.join(sorted(map(str, set(values)))[:5])
+    if not {'train', 'valid'} <= set(named.split):
+        raise UnusableProject("The column 'split' must say 'train' for some rows and 'valid' for others; "
+                              f"it says {some(named.split)}.")
+    if named.label[named.split == 'valid'].nunique() < 2:
+        raise UnusableProject("The validation rows hold one label only; the checks need two or more.")
+    empty = int(named[['label', 'prediction']].isna().any(axis=1).sum())
+    if empty: raise UnusableProject(f"{empty} rows have no label or no prediction: fill them in or leave them out.")
+    if not set(named.prediction.astype(str)) & set(named.label.astype(str)):
+        raise UnusableProject(f"No prediction is one of the labels: the labels are {some(named.label)}, "
+                              f"the predictions {some(named.prediction)}.")
 
 # %% ../nbs/library/02_evaluation.ipynb #b4c10e58
 class Finding(NamedTuple):
