@@ -1,5 +1,5 @@
 """predict_many with worker processes: the same rows, Ctrl-C stops them all, a script without a guard hears of it."""
-import io, os, re, signal, subprocess, sys, time
+import io, os, re, signal, subprocess, sys, threading, time
 from multiprocessing import active_children
 
 import pandas as pd
@@ -68,6 +68,36 @@ def test_a_script_without_a_main_guard_gets_a_sentence(tmp_path):
         if process.poll() is None: os.killpg(process.pid, signal.SIGKILL)
     expected = '\nOSError: A worker process ended early: in a script, call predict_many under'
     assert process.returncode != 0 and expected in errors
+
+
+def test_a_script_from_standard_input_gets_a_sentence_that_fits():
+    body = f"from mlcourse.language.detector import LanguageDetector\n{WORK.format(path='a.wav', n=3)}"
+    done = subprocess.run([sys.executable, '-'], input=body, capture_output=True, text=True, timeout=100)
+    assert 'OSError: Worker processes cannot read a program from standard input; save it' in done.stderr
+
+
+def test_a_worker_that_is_killed_takes_no_row_with_it(tmp_path, monkeypatch):
+    "Killed at work, and for each clip of one kind, as when memory runs out: the other rows are there."
+    from mlcourse.language.detector import LanguageDetector
+    path = example_clips().path.iloc[0]
+    detector = LanguageDetector.load()
+    def kill_some():
+        for wait in (6, 3):
+            time.sleep(wait)
+            for child in active_children()[:1]: os.kill(child.pid, signal.SIGKILL)
+    thread = threading.Thread(target=kill_some)
+    thread.start()
+    table = detector.predict_many([path]*600, workers=2)
+    thread.join()
+    assert len(table) == 600 and (table.error == '').all() and (table.source == path).all()
+    monkeypatch.setattr('mlcourse.language.detector._to_send', lambda one: Killer() if one == 'kill' else one)
+    table = detector.predict_many([path, path, 'kill', path], workers=2)
+    assert (table.error == '').tolist() == [True, True, False, True] and 'worker process' in table.error[2]
+
+
+class Killer:
+    "A clip at which a process ends."
+    def __fspath__(self): os.kill(os.getpid(), signal.SIGKILL)
 
 
 def test_workers_give_the_rows_that_one_process_gives(tmp_path):
