@@ -52,7 +52,7 @@ site:
 # SPEECH holds train_*.parquet and dev.parquet, VOICES the voices of kokoro-js: recipes/training_voices.py says how to get them.
 weights:
 	@$(SETUP) --dev
-	.uv/bin/uv pip install --quiet --python .venv -c constraints.txt -e '.[voices,teacher]'
+	.uv/bin/uv pip install --quiet --python .venv -c constraints.txt -C editable_mode=compat -e '.[voices,teacher]'
 	$(BIN)/python recipes/training_voices.py "$(SPEECH)" --voices "$(VOICES)"
 	$(BIN)/python recipes/teacher.py "$(SPEECH)"
 	$(BIN)/python recipes/language_detector.py "$(SPEECH)"

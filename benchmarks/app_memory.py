@@ -22,7 +22,7 @@ CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 
 FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
          '--disable-component-update', '--disable-sync'] # without a display, and without calls home
 FILES = {'language': example_clips().path[0], 'thumbnails': sample_thumbnail()}
-ANSWERED = {'language': '.mlc-word', 'thumbnails': '.mlc-report'}
+ANSWERED = {'language': '.mlc-word', 'thumbnails': '.advice h2'}
 
 
 def start(app):

@@ -16,7 +16,7 @@ import pandas as pd
 import psutil
 import soundfile
 
-from mlcourse.cli import write_app
+from mlcourse.cli import VOILA_OPTIONS, write_app
 from mlcourse.language.app import answer_html, flac, LanguageApp, predict_clip, timeline_html
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
@@ -58,7 +58,8 @@ def python_part(app, files):
 def serve_app(folder):
     "Voila with the app on loopback, once it answers: (process, address)."
     with socket.socket() as free: free.bind(('127.0.0.1', 0)); port = free.getsockname()[1]
-    command = [sys.executable, '-m', 'voila', str(write_app('language', folder)), '--no-browser', f'--port={port}']
+    command = [sys.executable, '-m', 'voila', str(write_app('language', folder)), *VOILA_OPTIONS,
+               '--no-browser', f'--port={port}']
     url = f'http://127.0.0.1:{port}/'
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     for _ in range(240):

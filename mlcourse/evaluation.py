@@ -21,7 +21,7 @@ from sklearn.model_selection import GroupShuffleSplit
 
 # %% ../nbs/library/02_evaluation.ipynb #81aa43fb
 def split_by_group(
-    groups, # shape (n,): the speaker, channel, ... of each row
+    groups:np.ndarray, # shape (n,): the speaker, channel, ... of each row
     share:float=0.2, # of the groups that goes to validation
     seed:int=0,
 )->np.ndarray: # bool, shape (n,): True is validation
@@ -33,22 +33,22 @@ def split_by_group(
 
 # %% ../nbs/library/02_evaluation.ipynb #6958c6e2
 def recalls(
-    truth, predicted, # labels, shape (n,)
+    truth:np.ndarray, predicted:np.ndarray, # labels, shape (n,)
 )->dict: # label -> share of its rows that were called so
     "The recall of each label in `truth`; any other answer ('unsure') is simply wrong."
     truth, predicted = np.asarray(truth), np.asarray(predicted)
     return {label: float(np.mean(predicted[truth == label] == label)) for label in np.unique(truth).tolist()}
 
 def balanced_accuracy(
-    truth, predicted, # labels, shape (n,)
+    truth:np.ndarray, predicted:np.ndarray, # labels, shape (n,)
 )->float:
     "The mean of the recalls."
     return float(np.mean(list(recalls(truth, predicted).values())))
 
 # %% ../nbs/library/02_evaluation.ipynb #7a30648a
 def auc(
-    truth, # bool or 0/1, shape (n,)
-    score, # higher means more likely true, shape (n,)
+    truth:np.ndarray, # bool or 0/1, shape (n,)
+    score:np.ndarray, # higher means more likely true, shape (n,)
 )->float: # nan when only one class is there
     "Area under the ROC curve, from ranks (the Mann-Whitney statistic): fast enough for a thousand bootstrap draws."
     truth = np.asarray(truth).astype(bool)
@@ -58,8 +58,8 @@ def auc(
 
 # %% ../nbs/library/02_evaluation.ipynb #a702ff81
 def equal_recall_threshold(
-    truth, # bool or 0/1, shape (n,), both classes present
-    score, # higher means more likely true, shape (n,)
+    truth:np.ndarray, # bool or 0/1, shape (n,), both classes present
+    score:np.ndarray, # higher means more likely true, shape (n,)
 )->float: # call a row true when its score is above this
     "The threshold at which both recalls are (nearly) the same: that of the equal error rate (EER)."
     truth, score = np.asarray(truth).astype(bool), np.asarray(score)
@@ -76,7 +76,7 @@ def _resample(rng, members):
 def bootstrap_interval(
     statistic, # called with the resampled arrays, gives a number (nan draws are left out)
     *arrays, # each shape (n, ...): what the statistic needs
-    groups=None, # shape (n,): resample these; rows on their own when None
+    groups:np.ndarray=None, # shape (n,): resample these; rows on their own when None
     n:int=1000, # draws
     level:float=0.95, # confidence level: the share of the draws inside the interval
     seed:int=0,
@@ -91,14 +91,14 @@ def bootstrap_interval(
     return float(statistic(*arrays)), float(low), float(high)
 
 # %% ../nbs/library/02_evaluation.ipynb #f027c2f5
-def format_interval(estimate, low, high)->str:
+def format_interval(estimate:float, low:float, high:float)->str:
     "'0.62 [0.58, 0.66]'"
     return f'{estimate:.2f} [{low:.2f}, {high:.2f}]' if high < 0.995 else f'{estimate:.3f} [{low:.3f}, {high:.3f}]'
 
 # %% ../nbs/library/02_evaluation.ipynb #3df17a1d
 def plot_confusion(
-    truth, predicted, # labels, shape (n,)
-    labels, # in the order to draw them
+    truth:np.ndarray, predicted:np.ndarray, # labels, shape (n,)
+    labels:list, # in the order to draw them
     ax=None, # matplotlib axes; made when None
 ):
     "Draw the confusion matrix; the shade is the share of the row. Returns the axes."
@@ -122,7 +122,7 @@ class UnusableProject(ValueError):
     "A table does not hold what the ten checks ask about."
 
 def project_table(
-    table, # a DataFrame, one row an item
+    table:pd.DataFrame, # a DataFrame, one row an item
     **columns, # your names for ours: label='species', group='photographer'
 )->pd.DataFrame: # with the columns that the checks know; every item is its own group if there is no `group`
     "Name the columns and look whether all that is needed is there."
@@ -151,17 +151,17 @@ def verdict(finding)->str:
     return {True: 'FAULT', False: 'no fault seen', None: 'not known'}[finding.fault]
 
 def score(
-    rows, # of a table for the checks
+    rows:pd.DataFrame, # of a table for the checks
 )->tuple: # (estimate, low, high)
     "Balanced accuracy, with an interval over groups."
     return bootstrap_interval(balanced_accuracy, rows.label, rows.prediction, groups=rows.group, n=300)
 
-def chance(table)->float:
+def chance(table:pd.DataFrame)->float:
     "The balanced accuracy of guessing."
     return 1/table.label.nunique()
 
 # %% ../nbs/library/02_evaluation.ipynb #48916f52
-def fits_training(table)->Finding:
+def fits_training(table:pd.DataFrame)->Finding:
     "Check 1."
     estimate, low, high = score(table[table.split == 'train'])
     says = f"It gets {format_interval(estimate, low, high)} of its training items; guessing gets {chance(table):.2f}."
@@ -170,7 +170,7 @@ def fits_training(table)->Finding:
 
 # %% ../nbs/library/02_evaluation.ipynb #f64d879e
 def shuffled_labels(
-    table,
+    table:pd.DataFrame,
     run=None, # the project: table -> the same table with new predictions
     n:int=3, # times
 )->Finding:
@@ -186,7 +186,7 @@ def shuffled_labels(
     return Finding(question, bool(low > chance(table)+0.02), says, then)
 
 # %% ../nbs/library/02_evaluation.ipynb #12691667
-def known_columns(table)->list:
+def known_columns(table:pd.DataFrame)->list:
     "The columns that could predict the label: numbers, and words that come more than once."
     def kind(name): return pd.api.types.infer_dtype(table[name], skipna=True)
     def comes_again(name): return 2*table[name].nunique() < len(table)
@@ -195,7 +195,7 @@ def known_columns(table)->list:
     return [name for name in table if name not in RESERVED and is_known(name)]
 
 def predicted_from(
-    table,
+    table:pd.DataFrame,
     columns:list,
 )->np.ndarray: # a label for each validation row
     "What these columns alone say of the validation rows."
@@ -218,7 +218,7 @@ def best_baseline(table)->tuple: # its name, its balanced accuracy, and the mode
     return best, scores[best], bootstrap_interval(lead, valid.label, valid.prediction, said[best],
                                                   groups=valid.group, n=300)
 
-def beats_baselines(table)->Finding:
+def beats_baselines(table:pd.DataFrame)->Finding:
     "Check 3."
     name, other, lead = best_baseline(table)
     majority = (table.label[table.split == 'valid'] == table.label[table.split == 'train'].mode()[0]).mean()
@@ -236,7 +236,7 @@ def _runs(own, run, groups, kind, n):
         yield done[done.split == 'valid'].assign(kind=kind)
 
 def random_beside_group(
-    table,
+    table:pd.DataFrame,
     run=None, # the project: table -> the same table with new predictions
     n:int=3, # splits of each kind
 )->Finding:
@@ -268,7 +268,7 @@ def _relatives(own, question, then):
 TECHNICAL = ['kb', 'file_kb', 'type', 'width', 'height', 'duration_s', 'seconds', 'age_days', 'sample_rate', 'level_db']
 
 def given_away(
-    table,
+    table:pd.DataFrame,
     columns:list=TECHNICAL, # those of them that are there
 )->Finding:
     "Check 5."
@@ -284,7 +284,7 @@ def given_away(
 
 # %% ../nbs/library/02_evaluation.ipynb #0eb7ec32
 def swapped_groups(
-    table,
+    table:pd.DataFrame,
     one_sided:float=0.8, # a group leans to a label when it has that share of its training rows
 )->Finding:
     "Check 6."
@@ -311,7 +311,7 @@ def right_from_agreement(
     "The best score that a perfect model could get against labels of that quality."
     return (1+np.sqrt(max((n_labels-1)*(n_labels*agreement-1), 0)))/n_labels
 
-def best_possible(table)->Finding:
+def best_possible(table:pd.DataFrame)->Finding:
     "Check 7."
     question = 'Is it below what a perfect model could score?'
     twice = table[(table.split == 'valid') & table.label_again.notna()] if 'label_again' in table else table[:0]
@@ -328,7 +328,7 @@ def best_possible(table)->Finding:
                    "Above it: something gives away the label and its slips alike. At it: better labels come first.")
 
 # %% ../nbs/library/02_evaluation.ipynb #b48ca7e4
-def enough_examples(table)->Finding:
+def enough_examples(table:pd.DataFrame)->Finding:
     "Check 8."
     name, other, (lead, low, high) = best_baseline(table)
     n, error = table.group[table.split == 'valid'].nunique(), (high-low)/(2*1.96)
@@ -340,7 +340,7 @@ def enough_examples(table)->Finding:
 
 # %% ../nbs/library/02_evaluation.ipynb #1b0834c8
 def worst_mistakes(
-    table,
+    table:pd.DataFrame,
     n:int=8,
 )->pd.DataFrame: # the validation rows that are wrong, the surest first
     "The top losses of a project."
@@ -353,7 +353,7 @@ def _bins(column):
     thirds = pd.qcut(column, 3, duplicates='drop').cat
     return thirds.rename_categories([f'{part.left:.4g} to {part.right:.4g}' for part in thirds.categories])
 
-def mistakes_gather(table)->Finding:
+def mistakes_gather(table:pd.DataFrame)->Finding:
     "Check 9."
     valid = table[table.split == 'valid'].assign(wrong=lambda rows: rows.label != rows.prediction)
     rates = {(name, part): (each.mean(), len(each)) for name in ['label', *known_columns(table)]
@@ -365,7 +365,7 @@ def mistakes_gather(table)->Finding:
     return Finding('What do the worst mistakes look and sound like?', None, says, "Look at each, or listen.")
 
 # %% ../nbs/library/02_evaluation.ipynb #7614b159
-def strangers(table)->Finding:
+def strangers(table:pd.DataFrame)->Finding:
     "Check 10."
     question = "Does it hold on a stranger's data?"
     then = "If not: whatever differs between the two collections may be what it learned."
@@ -381,7 +381,7 @@ def strangers(table)->Finding:
 
 # %% ../nbs/library/02_evaluation.ipynb #65e5689f
 def ten_checks(
-    table, # from `project_table`
+    table:pd.DataFrame, # from `project_table`
     run=None, # the project: table -> the same table with new predictions
 )->list: # of `Finding`
     "Ask all ten questions."
@@ -417,7 +417,7 @@ def _contents(table):
 
 # %% ../nbs/library/02_evaluation.ipynb #f51d66dd
 def project_report(
-    table, # from `project_table`
+    table:pd.DataFrame, # from `project_table`
     run=None, # the project: table -> the same table with new predictions
     title:str='My project', # and the question that it should answer
 )->Page:

@@ -9,11 +9,11 @@ __all__ = ['MOST_KERNELS', 'WAIT_S', 'TOO_MANY', 'SETTINGS', 'give_token', 'Kern
 import asyncio
 
 from jupyter_server.services.kernels.kernelmanager import AsyncMappingKernelManager
-from tornado.web import HTTPError
+from tornado.web import HTTPError, RequestHandler
 
 # %% ../nbs/library/06_kernels.ipynb #d994ac46
 def give_token(
-    handler, # what answers the request
+    handler:RequestHandler, # what answers the request
     notebook, cwd, # what Voila says too
 ):
     "Give the page the token with which it may end its kernel."

@@ -43,7 +43,7 @@ def _outline(rng):
 def draw_leaf(
     sick:bool, # five spots on average, else one
     wood:bool, # what it lies on, else paper
-    rng, # numpy's random generator
+    rng:np.random.Generator, # numpy's random generator
     size:int=96, # pixels
 )->Image.Image:
     "A photograph of a leaf."
@@ -71,7 +71,7 @@ def small_network(
                          nn.Flatten(), nn.Linear(64, n_labels))
 
 def train_on_pictures(
-    table, # with `item` (path), `label` and `split`
+    table:pd.DataFrame, # with `item` (path), `label` and `split`
     epochs:int=8,
 )->pd.DataFrame: # the table with `prediction` and `confidence`
     "A small network from scratch, with fastai."
@@ -100,7 +100,7 @@ def _leaf_rows(folder, n_plants, owner, on_wood, rng):
                        kb=round(path.stat().st_size/1000, 2), owner=owner)
 
 def leaf_project(
-    folder, # gets the pictures
+    folder:str|Path, # gets the pictures
     seed:int=0,
 )->tuple: # (table, run)
     "The project with pictures."
@@ -131,8 +131,8 @@ def coffee_project(
     return project_table(run(table)), run
 
 def train_on_numbers(
-    table, # with `label` and `split`
-    features, # shape (n, number of features)
+    table:pd.DataFrame, # with `label` and `split`
+    features:np.ndarray, # shape (n, number of features)
 )->pd.DataFrame: # the table with `prediction` and `confidence`
     "A logistic regression."
     model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=1000))

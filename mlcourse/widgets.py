@@ -18,7 +18,7 @@ from .pages import STATIC
 
 # %% ../nbs/library/04_widgets.ipynb #7423d8ba
 def clean_name(
-    name, # of a file, as the browser tells it
+    name:str, # of a file, as the browser tells it
     most:int=60, # letters to keep
 )->str: # something to show; never empty, and no path
     "The last part of a name, its odd characters replaced, its middle cut out if it is long."
@@ -63,7 +63,7 @@ def attempt(
         return not wrong
 
 # %% ../nbs/library/04_widgets.ipynb #7774e228
-def row(*widgets, kind='mlc-actions')->Box:
+def row(*widgets, kind:str='mlc-actions')->Box:
     "Widgets side by side, on more lines if there is no room."
     return Box(widgets, _dom_classes=[kind])
 
@@ -129,7 +129,7 @@ class _Files(_Widget):
         return self.work(name, bytes(file.data))
 
 # %% ../nbs/library/04_widgets.ipynb #08709c59
-def too_large(name, size:int, max_mb:float)->str:
+def too_large(name:str, size:int, max_mb:float)->str:
     "The sentence about a file over the limit."
     return f"{name} has {size/1e6:.0f} MB, and the limit is {max_mb:g} MB; cut it, or save it in a smaller format."
 

@@ -13,6 +13,8 @@ import os, shutil, signal, socket, subprocess, sys, time, urllib.request
 import nbformat
 import pytest
 
+from mlcourse.cli import VOILA_OPTIONS
+
 CHROMIUM = next(filter(None, map(shutil.which, ('chromium', 'chromium-browser', 'google-chrome'))), None)
 # Chromium in a container, without a display and without calls home.
 FLAGS = ['--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking',
@@ -69,7 +71,7 @@ class Server:
         command = {'lab': ['jupyterlab', '--IdentityProvider.token=', '--ServerApp.allow_root=True',
                            f'--ServerApp.root_dir={folder/"notebooks"}', '--LabApp.news_url=',
                            '--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate'],
-                   'voila': ['voila', str(folder/'notebooks')]}[kind]
+                   'voila': ['voila', str(folder/'notebooks'), *VOILA_OPTIONS]}[kind]
         with self.log.open('w') as log:
             self.process = subprocess.Popen([sys.executable, '-m', *command, '--no-browser', f'--port={port}'],
                                             cwd=folder/'notebooks', env=environment, start_new_session=True,

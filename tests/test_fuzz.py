@@ -7,7 +7,7 @@ import pytest
 
 import fuzz
 
-FEW = {'predict': 100, 'advise': 50, 'tables': 150, 'info dicts': 150, 'commands': 100} # else 300
+FEW = {'predict': 100, 'advise': 50, 'weights': 100, 'tables': 100, 'info dicts': 100, 'commands': 100} # else 300
 MANY = {'advise': 1000, 'commands': 1000} # else 10,000
 
 
@@ -26,6 +26,11 @@ def check(kind, n):
 
 @pytest.mark.parametrize('kind', fuzz.KINDS)
 def test_a_few(kind): check(kind, FEW.get(kind, 300))
+
+
+@pytest.mark.parametrize('kind, number', [('archives', 3588), ('tables', 18), ('tables', 274)])
+def test_what_was_found(kind, number):
+    assert not fuzz.try_kind(kind, 1, number)[1]
 
 
 @pytest.mark.slow

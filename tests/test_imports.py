@@ -1,5 +1,5 @@
 """Every library that is imported is declared in settings.ini, for mlcourse itself in its requirements, and pinned."""
-import ast, configparser, re, sys
+import ast, configparser, re, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -32,3 +32,10 @@ def test_every_import_is_declared_and_pinned(folder):
     assert not {INSTALLED_AS.get(name, name) for name in imports(folder)} - declared
     pins = re.findall(r'(?m)^([\w-]+)==', (ROOT/'constraints.txt').read_text(encoding='utf-8'))
     assert not declared - {name.replace('-', '_').lower() for name in pins}
+
+
+def test_a_folder_of_the_same_name_is_in_nobodys_way(tmp_path):
+    "Whoever cloned the course into their home folder and works there has one."
+    (tmp_path/'mlcourse').mkdir()
+    code = "import mlcourse.pages; print(mlcourse.__version__, mlcourse.pages.static_text('page.css')[:1])"
+    subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True)

@@ -60,7 +60,8 @@ def fails(script, project, capsys, *arguments):
 
 def test_second_run_does_nothing(script, project, asked):
     assert script.main([], root=project) == 0
-    assert asked == [['--constraint', 'constraints.txt', '--editable', '.']]
+    assert asked == [['--constraint', 'constraints.txt', '--config-settings', 'editable_mode=compat',
+                      '--editable', '.']]
     assert script.main([], root=project) == 0 and len(asked) == 1
     # The tests' packages come on top, and stay.
     assert script.main(['--dev'], root=project) == 0 and asked[-1][-1] == '.[dev,site]' and len(asked) == 2

@@ -163,7 +163,9 @@ def check_disk(root, torch):
 def install(root, pip, dev, torch):
     "Install mlcourse, editable, and what it needs into .venv."
     if torch == 'cpu': run(root, *pip, *cpu_pair(root))
-    run(root, *pip, '--constraint', 'constraints.txt', '--editable', '.[dev,site]' if dev else '.')
+    # On sys.path, not found by a hook: any folder called mlcourse beside a notebook would come before that.
+    run(root, *pip, '--constraint', 'constraints.txt', '--config-settings', 'editable_mode=compat',
+        '--editable', '.[dev,site]' if dev else '.')
     # uv compiles nothing, and left to the first start that is slow.
     print('  Compiling what is imported first', flush=True)
     ask(program(root/'.venv', 'python'), '-W', 'ignore', '-c', 'import fastai.vision.all',

@@ -51,9 +51,9 @@ def predict_clip(
 # %% ../../nbs/language/10_app.ipynb #87173100
 NAMES = {'en': 'English', 'zh': 'Mandarin', 'mixed': 'Mixed', 'unsure': 'Unsure', 'neither': 'neither'}
 
-def name_of(language): return NAMES.get(language, language)
+def name_of(language:str): return NAMES.get(language, language)
 
-def percent(share)->str: # no detector is ever 100% sure
+def percent(share:float)->str: # no detector is ever 100% sure
     return '>99%' if share > 0.995 else '<1%' if share < 0.005 else f'{share:.0%}'
 
 def headline(answer:Answer)->str:
@@ -87,7 +87,7 @@ def answer_html(answer:Answer)->str:
 
 # %% ../../nbs/language/10_app.ipynb #dc04a973
 def speech_spans(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->list: # of (start, end), seconds
     "When there is speech, as the detector sees it."
     _, spoken, start, _ = find_speech(samples)
@@ -99,7 +99,7 @@ def speech_spans(
 COLUMNS_SHOWN = 600
 
 def wave_svg(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
 )->str:
     "The waveform as a drawing that can be stretched, as loud as it can be."
     columns = np.array_split(samples, min(COLUMNS_SHOWN, len(samples)))
@@ -112,7 +112,7 @@ def wave_svg(
 
 # %% ../../nbs/language/10_app.ipynb #a63beb00
 def spectrogram_image(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->Image.Image:
     "The log-mel spectrogram, one pixel a band and at most 1,200 across."
     mel = log_mel(samples)
@@ -178,7 +178,7 @@ def segments_html(answer:Answer)->str: # '' when there is only one segment
     return '<h2>Segments</h2>' + table_html(shown, 'Segments of the clip')
 
 # %% ../../nbs/language/10_app.ipynb #18b73b42
-def flac(samples)->bytes:
+def flac(samples:np.ndarray)->bytes:
     "The samples (float32, 16 kHz) as a FLAC file of 16 bits."
     file = io.BytesIO()
     soundfile.write(file, samples, SAMPLE_RATE, format='FLAC', subtype='PCM_16')
@@ -225,7 +225,7 @@ def tried_html(table, most:int=100)->str:
 WHOSE = 'Whose voice is it? Type a name, such as maria; any name will do, as long as each speaker has one.'
 
 def keep_clip(
-    clip:Clip, folder, # gets language/speaker/name.flac
+    clip:Clip, folder:str|Path, # gets language/speaker/name.flac
     language:str, # its true language
     speaker:str, # as somebody typed it
 )->Path: # the file
@@ -264,8 +264,8 @@ INTRO = ('<h1>Which language is it?</h1><p>English or Mandarin: upload a clip, s
 class LanguageApp(VBox):
     "The app: show it as the last line of a cell."
     def __init__(self,
-        weights=None, # a detector of your own (.safetensors); the shipped one when None
-        folder='my_voice', # gets the clips whose answer was wrong
+        weights:str|Path=None, # a detector of your own (.safetensors); the shipped one when None
+        folder:str|Path='my_voice', # gets the clips whose answer was wrong
     ):
         self.detector, self.folder = LanguageDetector.load(weights), Path(folder).resolve()
         self.rows, self.clips, self.clip = [], {}, None # the table; row number -> clip; the one that is shown
@@ -379,7 +379,7 @@ def csv(self:LanguageApp)->bytes:
     return tried_table(self.rows, self.detector.languages).to_csv(index=False).encode('utf-8-sig')
 
 @patch
-def back_to(self:LanguageApp, number):
+def back_to(self:LanguageApp, number:int):
     "Show a clip of the list again."
     with ONE_AT_A_TIME:
         if number in self.clips and self.clips[number] is not self.clip: self.show(self.clips[number])

@@ -37,7 +37,7 @@ def _to_array(samples)->np.ndarray: # shape (n,) or (n, channels)
 LIMIT = 1e6 # a sample beyond it is damage; a resampler makes NaN of the largest floats
 
 def to_mono(
-    samples, # shape (n,) or (n, channels), whole numbers or floats
+    samples:np.ndarray, # shape (n,) or (n, channels), whole numbers or floats
 )->np.ndarray: # float32, shape (n,), finite
     "Average the channels and scale whole numbers to -1 to 1."
     samples = _to_array(samples)
@@ -72,7 +72,7 @@ def _check_rate(sample_rate):
         raise UnreadableClip(f"A sample rate of {sample_rate} Hz is outside 1,000 to 768,000.")
 
 def resample(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     sample_rate:int, # of `samples`, in hertz
 )->np.ndarray: # float32, shape (n*16000/sample_rate,), 16 kHz
     "Bring `samples` to 16 kHz."

@@ -15,9 +15,9 @@ from .vad import MIN_SOUND_S
 
 # %% ../../nbs/language/08_calibration.ipynb #6e799d09
 def confidence_features(
-    probabilities, # shape (n, n_languages)
-    speech, # shape (n,): speech logits
-    seconds, # shape (n,): of sound
+    probabilities:np.ndarray, # shape (n, n_languages)
+    speech:np.ndarray, # shape (n,): speech logits
+    seconds:np.ndarray, # shape (n,): of sound
 )->np.ndarray: # shape (n, 3)
     "What the confidence is made of: the speech logit, the log-odds of the likeliest language, doublings of a second."
     best = np.sort(probabilities, axis=1)[:, ::-1]
@@ -27,7 +27,7 @@ def confidence_features(
 # %% ../../nbs/language/08_calibration.ipynb #9760e8c1
 def apply_calibration(
     calibration:dict, # scale, offsets, bias, weights; None for the network's own probabilities
-    logits, speech, seconds, # shapes (n, n_languages), (n,), (n,)
+    logits:np.ndarray, speech:np.ndarray, seconds:np.ndarray, # shapes (n, n_languages), (n,), (n,)
 )->tuple: # (probabilities (n, n_languages), confidence (n,))
     "From the network's numbers to probabilities and a confidence."
     if not calibration:
@@ -65,14 +65,14 @@ def noises(n:int=200, seed:int=0)->list: # of float32 samples, 0.3 to 6 s long
     return [not_speech(int(0.3*20**rng.uniform()*SAMPLE_RATE), rng) for _ in range(n)]
 
 # %% ../../nbs/language/08_calibration.ipynb #c32b5cf6
-def equal_weights(groups)->np.ndarray: # shape (n,), mean 1
+def equal_weights(groups:np.ndarray)->np.ndarray: # shape (n,), mean 1
     "A weight for each row, so that every group has the same sum."
     import pandas as pd
     groups = pd.Series(np.asarray(groups))
     return (len(groups)/groups.nunique()/groups.map(groups.value_counts())).to_numpy(float)
 
 def fit_platt(
-    logits, truth, # shape (n, n_languages); shape (n,), the index of the true language
+    logits:np.ndarray, truth:np.ndarray, # shape (n, n_languages); shape (n,), the index of the true language
 )->tuple: # (scale, offsets (n_languages,))
     "The scale and offsets with which softmax fits best; a little regularisation towards 1 and 0 keeps them finite."
     from scipy.optimize import minimize
@@ -87,9 +87,9 @@ def fit_platt(
 MIX = {'known': 0.9, 'another language': 0.07, 'none': 0.03}
 
 def mix_weights(
-    truth, # the language of each row, or 'none' for noises; shape (n,)
+    truth:np.ndarray, # the language of each row, or 'none' for noises; shape (n,)
     languages:list, # the known ones, which share their part evenly
-    corpus=None, # of each row: the corpora of a kind share its part evenly; all its rows do when None
+    corpus:np.ndarray=None, # of each row: the corpora of a kind share its part evenly; all its rows do when None
 )->np.ndarray: # shape (n,), mean 1
     "A weight for each row, so that kinds of clips weigh as in `MIX`; what is missing leaves its part to others."
     import pandas as pd

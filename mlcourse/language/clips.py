@@ -11,7 +11,7 @@ __all__ = ['COLUMNS', 'MIN_BYTES', 'LANGUAGE_NAMES', 'FLEURS_URL', 'FLEURS_LICEN
            'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
 
 # %% ../../nbs/language/04_clips.ipynb #821a3bc0
-import csv, hashlib, os, shutil, tarfile, unicodedata, warnings, zlib
+import csv, hashlib, os, shutil, tarfile, unicodedata, warnings
 from importlib.resources import files
 from pathlib import Path, PurePosixPath
 
@@ -38,7 +38,7 @@ class UnreadableTable(ValueError):
 
 # %% ../../nbs/language/04_clips.ipynb #9dd07442
 def read_clips(
-    csv, # path of a table with at least the columns COLUMNS
+    csv:str|Path, # path of a table with at least the columns COLUMNS
 )->pd.DataFrame: # one row a clip, its `path` absolute
     "Read a table of clips; a file that is none is an `UnreadableTable`."
     with open_binary(csv, 'table of clips') as file:
@@ -98,7 +98,7 @@ def _seconds_of_packets(path):
 
 # %% ../../nbs/language/04_clips.ipynb #94557d74
 def clip_seconds(
-    path, # of a sound file
+    path:str|Path, # of a sound file
 )->float: # its length
     "How long a clip is, without decoding all of it; one that cannot be read is an `UnreadableClip`."
     start = len(load(path, max_seconds=1))/SAMPLE_RATE
@@ -148,7 +148,7 @@ def _own_row(path, folder):
 
 # %% ../../nbs/language/04_clips.ipynb #42ec4d42
 def folder_clips(
-    folder, # holds language/speaker/clips, two languages or more; deeper folders belong to their speaker
+    folder:str|Path, # holds language/speaker/clips, two languages or more; deeper folders belong to their speaker
 )->pd.DataFrame: # one row a clip, in a fixed order; all 'train' until you split them
     "A table of your own recordings; a folder that is laid out otherwise is an `UnusableFolder`."
     folder, rows, left_out = Path(folder).resolve(), [], []
@@ -176,7 +176,7 @@ _FLEURS_COLUMNS = ['sentence', 'file', 'text', 'words', 'letters', 'n_samples', 
 
 # %% ../../nbs/language/04_clips.ipynb #945e5c56
 def read_fleurs_table(
-    tsv, # path of a table of FLEURS
+    tsv:str|Path, # path of a table of FLEURS
 )->pd.DataFrame: # one row a file, with _FLEURS_COLUMNS
     "The table of one language and split; one that is damaged is an `UnreadableTable`."
     try:
@@ -209,9 +209,9 @@ class _Plain(tarfile.TarInfo):
 
 # %% ../../nbs/language/04_clips.ipynb #cb548d98
 def unpack(
-    archive, # path of a .tar.gz file
+    archive:str|Path, # path of a .tar.gz file
     names:set, # of the files to take, wherever in the archive they lie
-    folder, # gets them, side by side
+    folder:str|Path, # gets them, side by side
     max_bytes:int=20_000_000_000, # of all members together
     max_members:int=50_000, # folders and links too
 ):
@@ -229,7 +229,8 @@ def unpack(
                 if member.isreg() and name in names:
                     with tar.extractfile(member) as packed, (folder/name).open('wb') as file:
                         shutil.copyfileobj(packed, file)
-    except (tarfile.TarError, EOFError, zlib.error, ValueError, LookupError, OverflowError) as error: # odd headers
+    except OSError: raise # of the disk
+    except Exception as error: # tarfile meets odd headers with errors of any kind
         raise UnusableArchive(f"{archive} cannot be unpacked: {reason(error)}.") from error
 
 # %% ../../nbs/language/04_clips.ipynb #81180e4f
@@ -265,7 +266,7 @@ def _fetch_fleurs(code, split, folder, url, sums):
 def fleurs_clips(
     split:str='dev', # 'train' (about ten hours a language), 'dev' (about one) or 'test' (about two)
     languages:dict=FLEURS_LANGUAGES, # our code -> its folder in FLEURS
-    folder=None, # where to keep it; a folder in the cache when None
+    folder:str|Path=None, # where to keep it; a folder in the cache when None
     url:str=FLEURS_URL, # where it is
     sums:dict=None, # known SHA-256 sums, {'en_us/audio/dev.tar.gz': '...'}; others are checked if the server tells them
 )->pd.DataFrame: # one row a clip; also sentence (the same number in every language), gender and text
@@ -339,7 +340,7 @@ ROLES = ('train', 'choose', 'untouched', 'course', 'contest', 'unused')
 
 # %% ../../nbs/language/04_clips.ipynb #9b46ad7e
 def read_ledger(
-    csv, # path of a table with the columns source, speaker, clip, role
+    csv:str|Path, # path of a table with the columns source, speaker, clip, role
 )->pd.DataFrame: # one row a source; with a `speaker`, or a `clip` (a regular expression), one that overrides it
     "Which role every source and speaker has."
     ledger = pd.read_csv(csv, dtype=str, keep_default_na=False)
@@ -380,7 +381,7 @@ def trainable(
 
 # %% ../../nbs/language/04_clips.ipynb #b1fcd65d
 def fingerprint(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->np.ndarray: # float32, shape (704,), of length 1; all 0 for silence
     "How each of 12 bands below 4 kHz differs from the next, in 64 steps of 50 ms around the middle of the sound."
     mel = log_mel(samples)[:48]
@@ -395,7 +396,7 @@ def fingerprint(
 
 # %% ../../nbs/language/04_clips.ipynb #33ef937f
 def maximal_cross_correlation(
-    a, b, # samples of two clips at the same rate
+    a:np.ndarray, b:np.ndarray, # samples of two clips at the same rate
 )->float: # 0 to 1: the largest correlation of the two waves, wherever they fit best
     "Are these two the same recording?"
     return float(np.abs(fftconvolve(a, b[::-1])).max()/max(np.sqrt(np.dot(a, a)*np.dot(b, b)), 1e-9))
@@ -438,7 +439,7 @@ def duplicates(
 
 # %% ../../nbs/language/04_clips.ipynb #14ec7170
 def shortcut_features(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
 )->dict: # probe -> a list of numbers
     "What can be measured on a recording without listening to the words."
     power = power_spectrogram(samples)+1e-12
@@ -475,8 +476,8 @@ def _parts(score, truth, corpus, languages):
 
 # %% ../../nbs/language/04_clips.ipynb #6eb05c1f
 def probe_shortcuts(
-    clips, # a table of clips in two languages
-    sounds=None, # the samples of each row; read when None
+    clips:pd.DataFrame, # a table of clips in two languages
+    sounds:pd.Series=None, # the samples of each row; read when None
 )->pd.DataFrame: # probe, language, corpus ('all' first), clips, auc, low, high, part
     "Can loudness, bandwidth, noise floor, length, or the silence between words alone tell the language?"
     languages = sorted(clips['language'].unique())

@@ -21,7 +21,7 @@ from .clips import example_clips
 
 # %% ../../nbs/language/05_conditions.ipynb #e320e927
 def power(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
 )->float:
     "Mean square of the samples."
     return float(np.mean(np.square(samples, dtype=np.float64)))
@@ -53,7 +53,7 @@ def _packets(encoder, samples, step):
 
 # %% ../../nbs/language/05_conditions.ipynb #1343434f
 def encode(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     codec:str, # 'mp3', 'aac', 'opus' or 'mulaw'
     bitrate:int=None, # bits a second; μ-law always has 64,000
 )->np.ndarray: # float32, shape (n,), in time with `samples`
@@ -74,7 +74,7 @@ def encode(
 # %% ../../nbs/language/05_conditions.ipynb #cd4b4d78
 def coloured_noise(
     n:int, # samples
-    rng, # numpy Generator
+    rng:np.random.Generator, # numpy Generator
     colour:float=1., # power falls as 1/f**colour: 0 white, 1 pink, 2 brown
 )->np.ndarray: # float32, shape (n,), mean power 1
     "Noise with a falling spectrum."
@@ -86,10 +86,10 @@ def coloured_noise(
 
 # %% ../../nbs/language/05_conditions.ipynb #06e43047
 def add_noise(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     snr_db:float, # how far the noise lies below the samples, in dB
-    rng, # numpy Generator
-    noise=None, # float32, shape (n,) of any level; pink noise when None
+    rng:np.random.Generator, # numpy Generator
+    noise:np.ndarray=None, # float32, shape (n,) of any level; pink noise when None
 )->np.ndarray: # float32, shape (n,)
     "Mix noise in at a signal-to-noise ratio."
     noise = coloured_noise(len(samples), rng) if noise is None else noise
@@ -99,7 +99,7 @@ def add_noise(
 # %% ../../nbs/language/05_conditions.ipynb #f4f839bf
 def unsteady_noise(
     n:int, # samples
-    rng, # numpy Generator
+    rng:np.random.Generator, # numpy Generator
     kind:str, # 'swell', 'hum' or 'clicks'
 )->np.ndarray: # float32, shape (n,)
     "Noise that comes and goes, the hum of the mains, or clicks."
@@ -116,9 +116,9 @@ def unsteady_noise(
 
 # %% ../../nbs/language/05_conditions.ipynb #6bc36d40
 def babble(
-    voices, # list of arrays of samples, of any length and level
+    voices:list, # list of arrays of samples, of any length and level
     n:int, # samples wanted
-    rng, # numpy Generator
+    rng:np.random.Generator, # numpy Generator
 )->np.ndarray: # float32, shape (n,)
     "All the voices at once, equally loud, each from a random place on, repeated if short."
     mixed = np.zeros(n, np.float32)
@@ -130,7 +130,7 @@ def babble(
 # %% ../../nbs/language/05_conditions.ipynb #3b267b90
 def room_impulse_response(
     rt60:float, # seconds until the echoes are 60 dB down
-    rng, # numpy Generator
+    rng:np.random.Generator, # numpy Generator
     direct_db:float=0., # level of the direct sound over all the echoes together
 )->np.ndarray: # float32, shape (rt60*16000,)
     "The impulse response of a simple room: a click, then fading noise (Moorer, 1979)."
@@ -144,8 +144,8 @@ def room_impulse_response(
 
 # %% ../../nbs/language/05_conditions.ipynb #5a4096ae
 def reverberate(
-    samples, # float32, shape (n,)
-    response, # float32, from `room_impulse_response`
+    samples:np.ndarray, # float32, shape (n,)
+    response:np.ndarray, # float32, from `room_impulse_response`
 )->np.ndarray: # float32, shape (n,), with the power of `samples`
     "Place the samples in a room."
     n = next_fast_len(len(samples)+len(response)-1, real=True)
@@ -154,9 +154,9 @@ def reverberate(
 
 # %% ../../nbs/language/05_conditions.ipynb #cf6ff617
 def filter_bands(
-    samples, # float32, shape (n,)
-    hertz, # increasing frequencies
-    decibels, # the gain at each; the ends are held
+    samples:np.ndarray, # float32, shape (n,)
+    hertz:np.ndarray, # increasing frequencies
+    decibels:np.ndarray, # the gain at each; the ends are held
 )->np.ndarray: # float32, shape (n,)
     "Give each frequency its own gain."
     n = next_fast_len(len(samples), real=True)
@@ -165,21 +165,21 @@ def filter_bands(
 
 # %% ../../nbs/language/05_conditions.ipynb #b3b6fcc9
 def telephone(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
 )->np.ndarray: # float32, shape (n,)
     "Keep what an old telephone channel keeps: 300 to 3,400 Hz."
     return filter_bands(samples, [200, 300, 3400, 3700], [-60, 0, 0, -60])
 
 # %% ../../nbs/language/05_conditions.ipynb #99db6d96
 def to_16_bits(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
 )->np.ndarray: # float32, shape (n,), -1 to 1
     "Round to the numbers a 16-bit file can hold; what is beyond full scale is cut off."
     return np.clip(np.rint(samples*np.float32(32768)), -32768, 32767).astype(np.float32)/np.float32(32768)
 
 # %% ../../nbs/language/05_conditions.ipynb #aa2f6425
 def set_level(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     db:float, # mean power wanted, in dB below full scale (so negative); speech is often recorded at -25
 )->np.ndarray: # float32, shape (n,), in 16 bits
     "Record at another level."
@@ -187,7 +187,7 @@ def set_level(
 
 # %% ../../nbs/language/05_conditions.ipynb #479bd953
 def clip_peaks(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     share:float, # of the samples that hit the limit: 0.001 is heard, 0.05 is ugly
 )->np.ndarray: # float32, shape (n,)
     "Cut off the peaks, as a microphone turned up too far does."
@@ -196,9 +196,9 @@ def clip_peaks(
 
 # %% ../../nbs/language/05_conditions.ipynb #dc5a6ec0
 def leading_silence(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     seconds:float, # before the voice
-    rng, # numpy Generator
+    rng:np.random.Generator, # numpy Generator
     snr_db:float=30, # how far the room's noise lies below the voice
 )->np.ndarray: # float32, shape (n+seconds*16000,)
     "Wait before the voice; the noise of the room is there all the time."
@@ -209,7 +209,7 @@ def leading_silence(
 
 # %% ../../nbs/language/05_conditions.ipynb #0e95b428
 def change_speed(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     factor:float, # 1.1: a tenth faster and higher
 )->np.ndarray: # float32, shape (n/factor,)
     "Play faster or slower; pitch and formants move along."
@@ -217,7 +217,7 @@ def change_speed(
 
 # %% ../../nbs/language/05_conditions.ipynb #e13bdfd7
 def time_stretch(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     factor:float, # 1.1: a tenth faster, at the same pitch
 )->np.ndarray: # float32, about n/factor samples
     "Speak faster or slower, with the same voice."
@@ -232,7 +232,7 @@ def time_stretch(
 
 # %% ../../nbs/language/05_conditions.ipynb #1efbc924
 def shift_formants(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     factor:float, # 1.12: formants 12 % higher, as of a smaller mouth
 )->np.ndarray: # float32, shape (n,)
     "Move the hills of the spectrum and leave the pitch."
@@ -248,7 +248,7 @@ def shift_formants(
 
 # %% ../../nbs/language/05_conditions.ipynb #0b7d077d
 def shift_pitch(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     semitones:float, # 12 to the octave; 3 up is a factor of 1.19
 )->np.ndarray: # float32, shape (n,)
     "Move the pitch and leave tempo and formants: stretch, play at another speed, move the formants back."
@@ -258,8 +258,8 @@ def shift_pitch(
 
 # %% ../../nbs/language/05_conditions.ipynb #8dba3f3f
 def laptop_in_a_room(
-    samples, # float32, shape (n,)
-    rng, # numpy Generator
+    samples:np.ndarray, # float32, shape (n,)
+    rng:np.random.Generator, # numpy Generator
 )->np.ndarray: # float32, shape (n,)
     "All at once: a living room, its noise, a quiet microphone that rounds, and a call's codec."
     samples = reverberate(samples, room_impulse_response(0.5, rng))
@@ -268,8 +268,8 @@ def laptop_in_a_room(
 
 # %% ../../nbs/language/05_conditions.ipynb #45dea6c8
 def far_room(
-    samples, # float32, shape (n,)
-    rng, # numpy Generator
+    samples:np.ndarray, # float32, shape (n,)
+    rng:np.random.Generator, # numpy Generator
 )->np.ndarray: # float32, shape (n,)
     "Across a large room: the echoes are 6 dB louder than the voice itself."
     return reverberate(samples, room_impulse_response(0.8, rng, -6))
@@ -284,7 +284,7 @@ def _bursts(n, rng):
 
 def not_speech(
     n:int, # samples
-    rng, # numpy Generator
+    rng:np.random.Generator, # numpy Generator
 )->np.ndarray: # float32, shape (n,)
     "Noise, tones, or both, that swell at random or come in bursts, as beeps, clicks, knocks and coughs do."
     time = np.arange(n, dtype=np.float32)/SAMPLE_RATE
@@ -309,7 +309,7 @@ def _struck_string(n, pitch, rng):
 # %% ../../nbs/language/05_conditions.ipynb #2b4b2338
 def music(
     n:int, # samples
-    rng, # numpy Generator
+    rng:np.random.Generator, # numpy Generator
 )->np.ndarray: # float32, shape (n,)
     "A random tune: one to three struck strings at a time, and now and then a drum."
     tune, beat, start = np.zeros(n, np.float32), rng.uniform(0.12, 0.6), 0
@@ -338,9 +338,9 @@ def _band_limit(samples, rng):
 
 # %% ../../nbs/language/05_conditions.ipynb #9f575dda
 def augment(
-    samples, # float32, shape (n,)
-    rng, # numpy Generator
-    voices=(), # list of arrays of samples for babble; none when empty
+    samples:np.ndarray, # float32, shape (n,)
+    rng:np.random.Generator, # numpy Generator
+    voices:list=(), # list of arrays of samples for babble; none when empty
 )->np.ndarray: # float32, shape (n,)
     "A random mixture of voice, room, noise, microphone, level and band limit; each clip gets some, few get all."
     n = len(samples)

@@ -55,7 +55,7 @@ class Answer:
 
 # %% ../../nbs/language/09_detector.ipynb #2bd78264
 def long_log_mel(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
     size:int=3000, # frames of 10 ms to a piece
 )->np.ndarray: # float32, shape (64, 1 + n//160), in dB
     "What `log_mel` gives, in a fraction of its memory."
@@ -68,7 +68,7 @@ def long_log_mel(
     return np.maximum(whole, whole.max()-TOP_DB)
 
 def find_speech(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->tuple: # (spectrogram (64, n_frames), where in it there is speech (n_frames,), its start (s), sound in it (s))
     "What is listened to, from the first to the last speech, and how much sound there is in it."
     first, last, loud_s = trim_silence(samples)
@@ -81,7 +81,7 @@ def find_speech(
 
 # %% ../../nbs/language/09_detector.ipynb #1a3ed4f5
 def summarise(
-    frames, bottleneck, score, # shapes (n, width), (n, 64), (n,)
+    frames:np.ndarray, bottleneck:np.ndarray, score:np.ndarray, # shapes (n, width), (n, 64), (n,)
 )->np.ndarray: # shape (4*64 + 2*width,)
     "What the last layers get to see of a stretch of frames."
     even, parts = np.full(len(score), np.float32(1/len(score))), []
@@ -99,8 +99,8 @@ def window_starts(
     return np.linspace(0, max(n-size, 0), 1+int(np.ceil(max(n-size, 0)/(size*2/3)))).round().astype(int)
 
 def average_windows(
-    logits, # shape (n_windows, n_languages)
-    speech, # shape (n_windows,): speech logits
+    logits:np.ndarray, # shape (n_windows, n_languages)
+    speech:np.ndarray, # shape (n_windows,): speech logits
 )->tuple: # (language logits (n_languages,), speech logit)
     "Average over the windows, weighted by the probability that they hold speech."
     weight = softmax(log_expit(speech))
@@ -108,7 +108,7 @@ def average_windows(
 
 # %% ../../nbs/language/09_detector.ipynb #1e26a320
 def likeliest_path(
-    log_p, # shape (n_windows, n_states): of each state, at each window
+    log_p:np.ndarray, # shape (n_windows, n_states): of each state, at each window
     cost:float, # of a switch: its negative log probability
 )->np.ndarray: # int, shape (n_windows,)
     "Viterbi's path when all switches are equally likely; librosa has one for any, which takes seconds to load."
@@ -123,9 +123,9 @@ def likeliest_path(
 
 # %% ../../nbs/language/09_detector.ipynb #310c0109
 def switch_times(
-    path, # shape (n_windows,), from `likeliest_path`
-    log_p, # shape (n_windows, n_states)
-    centres, # shape (n_windows,): the middle of each window, in any unit
+    path:np.ndarray, # shape (n_windows,), from `likeliest_path`
+    log_p:np.ndarray, # shape (n_windows, n_states)
+    centres:np.ndarray, # shape (n_windows,): the middle of each window, in any unit
 )->list: # in that unit
     "When the path goes from one state to another."
     times = []
@@ -199,7 +199,7 @@ class LanguageDetector:
         graph:bytes, # from `to_graph`
         layers:dict, # name -> float32 ndarray: weight and bias of 'language' and of 'speech', on what `summarise` gives
         card:dict, # 'languages', 'window_s' and 'threshold', and whatever else is known
-        path='the detector', # to name in an error
+        path:str|Path='the detector', # to name in an error
     ):
         self.graph, self.session, self.card = graph, open_graph(path, graph), card
         self.languages, self.window_s = card['languages'], card['window_s']
@@ -215,7 +215,7 @@ class LanguageDetector:
 
     @classmethod
     def load(cls,
-        path=None, # a .safetensors file made by `save`; the shipped weights when None
+        path:str|Path=None, # a .safetensors file made by `save`; the shipped weights when None
     ):
         "A detector from its weights and card. Raises `UnreadableWeights` (a `ValueError`) or `FileNotFoundError`."
         path = path or shipped_weights()
@@ -226,7 +226,7 @@ class LanguageDetector:
         return cls(tensors.pop('graph').tobytes(), tensors, card, path)
 
     def save(self,
-        path, # ends in .safetensors
+        path:str|Path, # ends in .safetensors
     ):
         "Write the graph, the last layers and the card to `path`; a copy of the card lies beside it."
         save_weights(path, {'graph': np.frombuffer(self.graph, np.uint8)} | self.layers, self.card)
@@ -252,14 +252,14 @@ def _blocks(n):
 
 @patch
 def encode(self:LanguageDetector,
-    spectrograms, # shape (batch, 64, n_frames), in dB
+    spectrograms:np.ndarray, # shape (batch, 64, n_frames), in dB
 )->list: # frames (batch, n, width), bottleneck (batch, n, 64), score (batch, n), with n_frames/4 for n
     "What the graph says of spectrograms."
     return self.session.run(None, {'spectrograms': np.ascontiguousarray(spectrograms, dtype=np.float32)})
 
 @patch
 def encode_speech(self:LanguageDetector,
-    spectrogram, spoken, # shapes (64, n_frames), (n_frames,), from `find_speech`
+    spectrogram:np.ndarray, spoken:np.ndarray, # shapes (64, n_frames), (n_frames,), from `find_speech`
 )->list: # frames (n, width), bottleneck (n, 64), score (n,), of the frames that are spoken
     "What the graph says of the speech in a spectrogram."
     found = []
@@ -271,7 +271,7 @@ def encode_speech(self:LanguageDetector,
 # %% ../../nbs/language/09_detector.ipynb #2479d147
 @patch
 def classify(self:LanguageDetector,
-    summaries, # shape (n, n_features), from `summarise`
+    summaries:np.ndarray, # shape (n, n_features), from `summarise`
 )->tuple: # (logits (n, n_languages), speech logits (n,))
     "What the last layers say."
     layers = self.layers
@@ -280,7 +280,7 @@ def classify(self:LanguageDetector,
 
 @patch
 def score_frames(self:LanguageDetector,
-    frames, bottleneck, score, # from `encode_speech`
+    frames:np.ndarray, bottleneck:np.ndarray, score:np.ndarray, # from `encode_speech`
 )->tuple: # (summaries (n_windows, n_features), logits (n_windows, n_languages), speech logits (n_windows,))
     "The network's numbers for each window."
     size = min(round(self.window_s*25), len(score))
@@ -290,7 +290,7 @@ def score_frames(self:LanguageDetector,
 
 @patch
 def score_windows(self:LanguageDetector,
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->dict: # spectrogram, spoken, start_s, sound_s of `find_speech`; logits, speech, summaries of windows, if any
     "The network's numbers for each window of the speech in `samples`."
     spectrogram, spoken, start, sound_s = find_speech(samples)
@@ -304,7 +304,7 @@ LENGTHS = (0.5, 1, 3, 10) # seconds
 
 @patch
 def score_clip(self:LanguageDetector,
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->dict: # one logit for each language, speech, sound_s; None where there is too little sound
     "The network's numbers for a clip."
     scores = self.score_windows(samples)
@@ -351,7 +351,7 @@ def calibrate(self:LanguageDetector,
 # %% ../../nbs/language/09_detector.ipynb #9a0024d6
 @patch
 def decide(self:LanguageDetector,
-    logits, speech, # shapes (n_windows, n_languages), (n_windows,)
+    logits:np.ndarray, speech:np.ndarray, # shapes (n_windows, n_languages), (n_windows,)
     sound_s:float, # seconds of sound in them
 )->tuple: # (language or 'unsure', probabilities (n_languages,), confidence)
     "What is said of windows, taken together."
@@ -366,7 +366,7 @@ SWITCH = 2.0 # what a switch costs: a negative log probability
 
 @patch
 def find_switches(self:LanguageDetector,
-    spectrogram, spoken, # from `find_speech`
+    spectrogram:np.ndarray, spoken:np.ndarray, # from `find_speech`
 )->list: # frames of 10 ms: the first, those where the answer changes, the end
     "Where the answer changes."
     end = len(spoken)
@@ -427,7 +427,7 @@ def in_turn(
 MAX_SECONDS = 300 # five minutes are plenty to tell a language
 
 def clip_warnings(
-    samples, # float32, shape (n,), 16 kHz, as loaded
+    samples:np.ndarray, # float32, shape (n,), 16 kHz, as loaded
     sound_s:float, # seconds of sound in it
 )->list: # of sentences
     "Reasons to doubt an answer, seen on the samples alone."
@@ -553,7 +553,7 @@ def predict_many(self:LanguageDetector,
 
 # %% ../../nbs/language/09_detector.ipynb #6ea0d4aa
 def sounding(
-    spectrogram, spoken, # from `find_speech`
+    spectrogram:np.ndarray, spoken:np.ndarray, # from `find_speech`
 )->np.ndarray: # bool, shape (n_frames,)
     "Where there is speech, and sound within 50 ms that is no more than 30 dB below loud speech: breath is quieter."
     levels = spectrogram.max(axis=0)
@@ -562,7 +562,7 @@ def sounding(
 
 def occlude(
     detector, # a `LanguageDetector`
-    spectrogram, spoken, # from `find_speech`
+    spectrogram:np.ndarray, spoken:np.ndarray, # from `find_speech`
     width:int=20, step:int=5, # frames of 10 ms
 )->np.ndarray: # shape (n_steps, n_languages): how much each language's logit owes to the frames around i*step
     "Take away what is above each band's mean in a stretch of the first block; see how far the clip's logits fall."
@@ -582,9 +582,9 @@ def occlude(
 COLOURS = ['#0072b2', '#d55e00', '#009e73', '#cc79a7', '#e69f00', '#56b4e9'] # Okabe and Ito's, for all eyes
 
 def plot_evidence(
-    spectrogram, # shape (64, n_frames)
-    evidence, # shape (n_steps, n_languages), from `occlude`, the languages' mean taken away
-    languages, # list
+    spectrogram:np.ndarray, # shape (64, n_frames)
+    evidence:np.ndarray, # shape (n_steps, n_languages), from `occlude`, the languages' mean taken away
+    languages:list, # their names
     picture, curve, # matplotlib axes
 ):
     "Shade the spectrogram by the language each stretch spoke for, and draw how strongly."
@@ -630,7 +630,7 @@ def explain(self:LanguageDetector,
 # %% ../../nbs/language/09_detector.ipynb #db54b12d
 def clip_embeddings(
     detector, # a `LanguageDetector`
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->np.ndarray: # float32, shape (1+n_windows, 256): of the whole clip (as `average_windows` does), then of each window
     "The inputs of the last layer of the languages; none of a clip with too little sound."
     scores = detector.score_windows(samples)
@@ -669,7 +669,7 @@ def fit(cls:LanguageDetector,
     epochs:int=4, windows:int=2000, # random windows an epoch
     learning_rate:float=2e-3,
     workers:int=0, seed:int=0,
-    device=None, # where to train; the best there is when None
+    device:str=None, # where to train; the best there is when None
     **kwargs, # `kwargs` go to `WindowDataset`, for example `shares`
 ):
     "Train a detector on `clips`, or adapt `start` to them. From scratch, the speakers held out never train."

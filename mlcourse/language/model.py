@@ -19,7 +19,7 @@ from .spectrogram import N_MELS
 
 # %% ../../nbs/language/06_model.ipynb #31e6f27c
 def mean_normalise(
-    spectrograms, # shape (batch, 64, n_frames), in dB
+    spectrograms:torch.Tensor, # shape (batch, 64, n_frames), in dB
 )->torch.Tensor: # same shape; each band has mean 0 over time
     "Take away the level of the clip and the colour of the microphone."
     return (spectrograms-spectrograms.mean(dim=2, keepdim=True))/15 # 15 dB: about one standard deviation of speech
@@ -39,7 +39,7 @@ class ConvFrontEnd(nn.Module):
         self.patches = nn.Sequential(_conv2d(1, 16, (2, 2), 5), _conv2d(16, 32, (2, 1), 3))
         self.sounds = nn.Sequential(_conv1d(32*N_MELS//4, width), _conv1d(width, width, 2), nn.Dropout(0.1),
                                     _conv1d(width, width))
-    def forward(self, x): return self.sounds(self.patches(x[:, None]).flatten(1, 2))
+    def forward(self, x:torch.Tensor): return self.sounds(self.patches(x[:, None]).flatten(1, 2))
 
 # %% ../../nbs/language/06_model.ipynb #35e47222
 class ConvContext(nn.Module):
@@ -57,13 +57,13 @@ class CRNNEncoder(nn.Module):
         super().__init__()
         self.front_end, self.width = ConvFrontEnd(width), 2*width
         self.context = nn.GRU(width, width, batch_first=True, bidirectional=True) if recurrent else ConvContext(width)
-    def forward(self, spectrograms):
+    def forward(self, spectrograms:torch.Tensor):
         return self.context(self.front_end(mean_normalise(spectrograms)).transpose(1, 2))[0]
 
 # %% ../../nbs/language/06_model.ipynb #074dac70
 def mean_and_deviation(
-    values, # shape (batch, n_frames, n)
-    weight=None, # of the frames, shape (batch, n_frames, 1), adding up to 1; all alike when None
+    values:torch.Tensor, # shape (batch, n_frames, n)
+    weight:torch.Tensor=None, # of the frames, shape (batch, n_frames, 1), adding up to 1; all alike when None
 )->torch.Tensor: # shape (batch, 2*n)
     "The mean over time, then the standard deviation (no less than 0.01)."
     weight = 1/values.shape[1] if weight is None else weight
@@ -75,7 +75,7 @@ class AttentivePool(nn.Module):
     def __init__(self, width:int):
         super().__init__()
         self.score = nn.Sequential(nn.Linear(width, 64), nn.Tanh(), nn.Linear(64, 1))
-    def forward(self, frames, values):
+    def forward(self, frames:torch.Tensor, values:torch.Tensor):
         attention = self.score(frames).softmax(dim=1)
         return torch.cat([mean_and_deviation(values, attention), mean_and_deviation(values)], dim=1)
 
@@ -84,7 +84,7 @@ N_BOTTLENECK = 64
 
 class LanguageNet(nn.Module):
     "Spectrograms (batch, 64, n_frames) to logits of each language (batch, n_languages), and of 'any of them' (batch,)."
-    def __init__(self, n_languages:int=2, encoder=None): # a `CRNNEncoder` when None
+    def __init__(self, n_languages:int=2, encoder:nn.Module=None): # a `CRNNEncoder` when None
         super().__init__()
         self.encoder = encoder or CRNNEncoder()
         self.bottleneck, self.pool = nn.Linear(self.encoder.width, N_BOTTLENECK), AttentivePool(self.encoder.width)
@@ -95,19 +95,19 @@ class LanguageNet(nn.Module):
         frames = self.encoder(spectrograms)
         return frames, self.bottleneck(frames)
 
-    def summarise(self, frames, bottleneck):
+    def summarise(self, frames, bottleneck:torch.Tensor):
         "What the two heads get to see of a clip: (batch, 4*N_BOTTLENECK), (batch, 2*width)."
         return self.pool(frames, bottleneck), mean_and_deviation(frames)
 
-    def classify(self, frames, bottleneck):
+    def classify(self, frames:torch.Tensor, bottleneck:torch.Tensor):
         pooled, sounds = self.summarise(frames, bottleneck)
         return self.language(self.dropout(pooled)), self.speech(self.dropout(sounds))[:, 0]
 
-    def forward(self, spectrograms): return self.classify(*self.encode(spectrograms))
+    def forward(self, spectrograms:torch.Tensor): return self.classify(*self.encode(spectrograms))
 
 # %% ../../nbs/language/06_model.ipynb #a731594a
 def power_normalise(
-    spectrograms, # shape (batch, 64, n_frames), in dB
+    spectrograms:torch.Tensor, # shape (batch, 64, n_frames), in dB
 )->torch.Tensor: # same shape; 0 at the mean power of the window, one unit is 40 dB, as in Whisper
     "Take away how loud the recording is, and nothing else: Whisper has heard enough microphones."
     return (spectrograms-10*torch.log10((10**(spectrograms/10)).mean(dim=(1, 2), keepdim=True)))/40
@@ -116,7 +116,7 @@ def power_normalise(
 def sinusoidal_positions(
     n:int, # frames, 40 ms apart
     width:int=512,
-    device=None, # where to make them; on the CPU when None
+    device:str=None, # where to make them; on the CPU when None
 )->torch.Tensor: # shape (n, width)
     "The position embeddings that Whisper adds to its frames, every other one of them (Vaswani et al., 2017)."
     speed = 10_000**(-torch.arange(width//2, device=device)/(width//2-1))
@@ -135,19 +135,19 @@ class PretrainedEncoder(nn.Module):
                                            norm_first=True)
         self.layers = nn.TransformerEncoder(layer, n_layers, nn.LayerNorm(self.width), enable_nested_tensor=False)
 
-    def sounds(self, spectrograms):
+    def sounds(self, spectrograms:torch.Tensor):
         frames = F.gelu(self.conv2(F.gelu(self.conv1(power_normalise(spectrograms))))).transpose(1, 2)
         return frames + sinusoidal_positions(frames.shape[1], device=frames.device)
 
-    def forward(self, spectrograms): return self.layers(self.sounds(spectrograms))
+    def forward(self, spectrograms:torch.Tensor): return self.layers(self.sounds(spectrograms))
 
 # %% ../../nbs/language/06_model.ipynb #899259e1
 class FrameNet(nn.Module):
     "Spectrograms (batch, 64, n_frames) to frames (batch, n, width), bottleneck (batch, n, 64), attention (batch, n)."
-    def __init__(self, net):
+    def __init__(self, net:nn.Module):
         super().__init__()
         self.net = net
-    def forward(self, spectrograms):
+    def forward(self, spectrograms:torch.Tensor):
         frames, bottleneck = self.net.encode(spectrograms)
         return frames, bottleneck, self.net.pool.score(frames)[..., 0]
 

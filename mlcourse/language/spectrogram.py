@@ -21,7 +21,7 @@ TOP_DB = 80       # what is more than this far below the loudest point is treate
 
 # %% ../../nbs/language/02_spectrogram.ipynb #9946583a
 def frames(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     n_fft:int=N_FFT, hop_length:int=HOP_LENGTH,
 )->np.ndarray: # shape (1 + n//hop_length, n_fft); a view where possible
     "Overlapping frames, the first centred on the first sample; zeros beyond the ends."
@@ -30,7 +30,7 @@ def frames(
 
 # %% ../../nbs/language/02_spectrogram.ipynb #5334a4e1
 def power_spectrogram(
-    samples, # float32, shape (n,)
+    samples:np.ndarray, # float32, shape (n,)
     n_fft:int=N_FFT, hop_length:int=HOP_LENGTH,
 )->np.ndarray: # float32, shape (1 + n_fft//2, n_frames)
     "The squared amplitude of each frequency in each frame, through a Hann window."
@@ -63,7 +63,7 @@ FILTERS = mel_filters()
 
 # %% ../../nbs/language/02_spectrogram.ipynb #a6300339
 def log_mel(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->np.ndarray: # float32, shape (64, 1 + n//160), in dB, at most 80 dB below its largest value
     "The log-mel spectrogram: 64 bands, one column every 10 ms."
     power = FILTERS @ power_spectrogram(np.asarray(samples, dtype=np.float32))
@@ -72,7 +72,7 @@ def log_mel(
 
 # %% ../../nbs/language/02_spectrogram.ipynb #67541fd7
 def plot_spectrogram(
-    spectrogram, # shape (64, n_frames), from `log_mel`
+    spectrogram:np.ndarray, # shape (64, n_frames), from `log_mel`
     ax=None, # matplotlib axes; made when None
     title:str='',
 ):

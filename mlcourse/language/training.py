@@ -28,10 +28,10 @@ from .vad import MIN_SOUND_S, trim_silence
 ENCODER_HOP = 640 # samples from one frame of the encoder to the next: 40 ms
 
 def crop(
-    samples, # float32 or int16, shape (n,)
-    rng, # numpy Generator
+    samples:np.ndarray, # float32 or int16, shape (n,)
+    rng:np.random.Generator, # numpy Generator
     speed:float=1., # 1.1: a tenth faster and higher
-    seconds=None, # (shortest, longest) for a random part; the whole clip when None
+    seconds:tuple=None, # (shortest, longest) for a random part; the whole clip when None
     first_frame:int=0, # number of the clip's first frame
 )->np.ndarray: # float32, shape (2, m): samples, and the frame each comes from
     "A clip or a part of it, with a record of where it comes from."
@@ -45,7 +45,7 @@ def crop(
 def concatenate_crops(
     next_crop, # function that gives one crop (2, m) a call
     n:int, # samples wanted
-    rng, # numpy Generator
+    rng:np.random.Generator, # numpy Generator
 )->np.ndarray: # float32, shape (2, n); the frame is -1 in gaps
     "Join crops, with gaps of up to a quarter of a second after half of them; cut a window at random."
     parts, got = [], 0
@@ -59,7 +59,7 @@ def concatenate_crops(
 
 # %% ../../nbs/language/07_training.ipynb #386d33db
 def corpus_shares(
-    clips, # a Clips table of one language
+    clips:pd.DataFrame, # a Clips table of one language
     shares:dict, # corpus -> its share, fixed; the others divide the rest
 )->dict: # corpus -> share, adding up to 1
     "How often to draw from each corpus."
@@ -73,9 +73,9 @@ def corpus_shares(
 class WindowDataset(Dataset):
     "Random windows: log-mel (64, n_frames), the language's index (-1: out of set), teacher features if there are any."
     def __init__(self,
-        clips, # a Clips table; `language` and `corpus` are used, and `speaker` to join crops of one voice
-        sounds, # the samples of each row, 16 kHz; int16 saves memory
-        languages, # list: the index of a language is its label; rows in other languages are out of set
+        clips:pd.DataFrame, # a Clips table; `language` and `corpus` are used, and `speaker` to join crops of one voice
+        sounds:pd.Series, # the samples of each row, 16 kHz; int16 saves memory
+        languages:list, # list: the index of a language is its label; rows in other languages are out of set
         n_items:int, # windows in an epoch
         seconds:float=3., seed:int=0, shares:dict=None, augmented:bool=True,
         out_of_set_share:float=0.2, # of the windows that hold none of the languages
@@ -141,10 +141,10 @@ def __getitem__(self:WindowDataset, i):
 # %% ../../nbs/language/07_training.ipynb #f9382f3c
 class Student(nn.Module):
     "A `LanguageNet` under distillation: labels reach the heads only. Returns the bottleneck (batch, n_frames, 64) too."
-    def __init__(self, net):
+    def __init__(self, net:nn.Module):
         super().__init__()
         self.net = net
-    def forward(self, spectrograms):
+    def forward(self, spectrograms:torch.Tensor):
         frames, bottleneck = self.net.encode(spectrograms)
         return *self.net.classify(frames.detach(), bottleneck.detach()), bottleneck
 
@@ -156,8 +156,8 @@ def _mean_and_std(values, known):
     return mean, ((values**2*known).sum(dim=1)/n-mean**2).clamp(min=1e-2).sqrt()
 
 def distillation_loss(
-    student_features, # shape (batch, n_frames, 64): the bottleneck's
-    teacher_features, # the same shape; NaN where the teacher has none
+    student_features:torch.Tensor, # shape (batch, n_frames, 64): the bottleneck's
+    teacher_features:torch.Tensor, # the same shape; NaN where the teacher has none
 )->torch.Tensor:
     "Squared error of each frame, and of the mean and standard deviation of each window."
     known = ~teacher_features[..., :1].isnan()
@@ -171,9 +171,9 @@ def distillation_loss(
 
 # %% ../../nbs/language/07_training.ipynb #6b4fa47a
 def language_loss(
-    predicted, # (language logits, speech logits) from the network, and the bottleneck from a `Student`
-    label, # shape (batch,); -1 is out of set
-    teacher_features=None, # for a `Student`
+    predicted:tuple, # (language logits, speech logits) from the network, and the bottleneck from a `Student`
+    label:torch.Tensor, # shape (batch,); -1 is out of set
+    teacher_features:torch.Tensor=None, # for a `Student`
 )->torch.Tensor:
     "Cross-entropy of the language, plus that of 'is it one of these', plus the distance from the teacher."
     language, speech = (p.float() for p in predicted[:2])
@@ -181,14 +181,14 @@ def language_loss(
     if (label >= 0).any(): loss = loss + F.cross_entropy(language, label, ignore_index=-1, label_smoothing=0.05)
     return loss if teacher_features is None else loss + distillation_loss(predicted[2], teacher_features)
 
-def language_accuracy(predicted, label, teacher_features=None):
+def language_accuracy(predicted:tuple, label:torch.Tensor, teacher_features:torch.Tensor=None):
     "Share of the windows in one of the languages whose language is right."
     return (predicted[0].argmax(dim=1) == label)[label >= 0].float().mean()
 
 # %% ../../nbs/language/07_training.ipynb #a8e2eca7
 def spec_augment(
-    spectrograms, # shape (batch, 64, n_frames)
-    teacher_features=None, # shape (batch, n_frames/4, 64), cut alike
+    spectrograms:torch.Tensor, # shape (batch, 64, n_frames)
+    teacher_features:torch.Tensor=None, # shape (batch, n_frames/4, 64), cut alike
 )->tuple: # (spectrograms, teacher_features), or fewer frames of both
     "Keep 0.45 to 1.3 s of half the batches, 1 to 3 s of the others; mask two bands and a stretch of time by the mean."
     length = spectrograms.shape[2]
@@ -212,10 +212,10 @@ def best_device()->torch.device:
 
 class InBFloat16(nn.Module):
     "A network that computes with half the bits, wherever it is."
-    def __init__(self, net):
+    def __init__(self, net:nn.Module):
         super().__init__()
         self.net = net
-    def forward(self, spectrograms):
+    def forward(self, spectrograms:torch.Tensor):
         with torch.autocast(spectrograms.device.type, dtype=torch.bfloat16): return self.net(spectrograms)
 
 # %% ../../nbs/language/07_training.ipynb #c1779fe1
@@ -269,15 +269,15 @@ def _one_thread(worker):
     threadpool_limits(1)
 
 def fit_network(
-    net, # a `LanguageNet`, new or trained
+    net:nn.Module, # a `LanguageNet`, new or trained
     train, valid, # `WindowDataset`; one epoch is one pass over `train`; distilled where they have teacher features
     epochs:int=4, learning_rate:float=2e-3, batch_size:int=64,
     ema_decay:float=0., # 0.998: the weights end up as the moving average of some 500 steps
     workers:int=0, # processes that prepare windows
     bfloat16:bool=False, # half the bits: twice as fast on processors that can, slower on others
     callbacks=(), # further fastai callbacks
-    device=None, # where to train; the best there is when None. `net` ends up on the CPU
-    checkpoint=None, # a file to keep after each epoch; where it is there, training goes on from it
+    device:str=None, # where to train; the best there is when None. `net` ends up on the CPU
+    checkpoint:str|Path=None, # a file to keep after each epoch; where it is there, training goes on from it
 ):
     "Train `net` in place with fastai's one-cycle schedule; returns the fastai `Learner`."
     from fastai.callback.schedule import Learner # importing it here adds fit_one_cycle
@@ -306,8 +306,8 @@ def _summaries(net, windows, workers):
     return (torch.cat(part).numpy() for part in zip(*found))
 
 def fit_heads(
-    net, # a `LanguageNet` whose encoder is trained
-    windows, # `WindowDataset`
+    net:nn.Module, # a `LanguageNet` whose encoder is trained
+    windows:Dataset, # `WindowDataset`
     C:float=1e-4, C_speech:float=1e-3, # scikit-learn's: the smaller, the stronger the regularisation
     workers:int=0, # processes that prepare windows
 ):
@@ -330,7 +330,7 @@ def fit_heads(
 # %% ../../nbs/language/07_training.ipynb #b96c03ce
 @torch.no_grad()
 def interpolate_weights(
-    net, start, # two networks of one shape; the first is changed
+    net:nn.Module, start, # two networks of one shape; the first is changed
     share:float, # of `start`. 0: `net` as it is; 1: `start`
 ):
     "Move the weights of `net` towards those of `start`, where it was before it was trained."
@@ -338,10 +338,10 @@ def interpolate_weights(
 
 # %% ../../nbs/language/07_training.ipynb #de1e3057
 def refit_last_layer(
-    layer, # the head of the languages in a trained `LanguageNet`; it is changed
-    own, truth, # its inputs, shape (n, n_features); index of the language of each, shape (n,)
-    replay, # its inputs for other voices
-    calibration=None, # a card's, with `scale` and `offsets`
+    layer:nn.Module, # the head of the languages in a trained `LanguageNet`; it is changed
+    own:tuple, truth, # its inputs, shape (n, n_features); index of the language of each, shape (n,)
+    replay:tuple, # its inputs for other voices
+    calibration:dict=None, # a card's, with `scale` and `offsets`
     regularisation:float=0.1, # towards the weights as they were
 ):
     "Fit the last layer to `own`, held back by `replay` and by `regularisation`."
@@ -358,7 +358,7 @@ def refit_last_layer(
     steps.step(loss)
 
 # %% ../../nbs/language/07_training.ipynb #1005639e
-def check_clips(clips, languages:list):
+def check_clips(clips:pd.DataFrame, languages:list):
     "Say what is wrong with a table before training starts."
     missing = [l for l in languages if l not in set(clips['language'])]
     strange = sorted(set(clips['language'])-set(languages))
@@ -370,7 +370,7 @@ def check_clips(clips, languages:list):
     if missing: raise ValueError(f"Training needs clips in each of {names}; here there is none in {missing[0]}.")
 
 # %% ../../nbs/language/07_training.ipynb #a04eaad4
-def load_clips(clips)->tuple: # (the clips that can be used, their samples as a Series)
+def load_clips(clips:pd.DataFrame)->tuple: # (the clips that can be used, their samples as a Series)
     "Load each clip; one that cannot be read, or is silent, is named in a warning and left out."
     sounds = {}
     for row, clip in clips.iterrows():
@@ -382,7 +382,7 @@ def load_clips(clips)->tuple: # (the clips that can be used, their samples as a 
 
 # %% ../../nbs/language/07_training.ipynb #a527dc82
 def hold_out_speakers(
-    clips, # a Clips table
+    clips:pd.DataFrame, # a Clips table
     languages:list, # those that training needs
     seed:int=0,
 )->np.ndarray: # bool, shape (n,): True is held out

@@ -19,7 +19,7 @@ MIN_SOUND_S = 0.3 # less than a syllable or two; not even asked
 
 # %% ../../nbs/language/03_vad.ipynb #705e0be7
 def frame_levels(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->np.ndarray: # shape (n/160,), dB below full scale
     "The level of every 10 ms."
     whole = np.pad(samples, (0, -len(samples) % FRAME)).reshape(-1, FRAME)
@@ -27,7 +27,7 @@ def frame_levels(
 
 # %% ../../nbs/language/03_vad.ipynb #cff0deed
 def trim_silence(
-    samples, # float32, shape (n,), 16 kHz
+    samples:np.ndarray, # float32, shape (n,), 16 kHz
 )->tuple: # (first sample, sample after the last, seconds of sound between them)
     "Where the sound begins and ends; (0, 0, 0.0) for silence. The measure is the loudest sound that lasts 80 ms."
     levels = frame_levels(samples)
@@ -38,7 +38,7 @@ def trim_silence(
 
 # %% ../../nbs/language/03_vad.ipynb #c722c47e
 def energy_above_floor(
-    spectrogram, # shape (64, n_frames), from `log_mel`
+    spectrogram:np.ndarray, # shape (64, n_frames), from `log_mel`
 )->np.ndarray: # shape (n_frames,), dB
     "How far the bands stand above their floor (the level that a tenth of the frames stay below), smoothed over 70 ms."
     bands = spectrogram[4:56] # 0.2 to 5 kHz: below is hum, above is little voice
@@ -48,7 +48,7 @@ def energy_above_floor(
 
 # %% ../../nbs/language/03_vad.ipynb #e053e157
 def speech_mask(
-    spectrogram, # shape (64, n_frames), from `log_mel`
+    spectrogram:np.ndarray, # shape (64, n_frames), from `log_mel`
 )->np.ndarray: # bool, shape (n_frames,)
     "Frames where something stands out for 80 ms or more, and 0.3 s around them; all frames if nothing does."
     height = energy_above_floor(spectrogram)

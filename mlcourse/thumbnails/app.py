@@ -117,7 +117,7 @@ def compare_html(
 
 # %% ../../nbs/thumbnails/11_app.ipynb #39d0991f
 def load_grader(
-    path, # of a saved grader, ends in .safetensors; None or '' for none
+    path:str|Path, # of a saved grader, ends in .safetensors; None or '' for none
 ): # a `ThumbnailGrader`, or None
     "The reader's own grader; a file that is none raises what `ThumbnailGrader.load` raises."
     if not path: return None
@@ -162,7 +162,7 @@ def _shipped(): return shipped_videos(without=['espresso'])
 class ThumbnailApp(VBox):
     "The app: show it as the last line of a cell."
     def __init__(self,
-        grader=None, # the path of a saved grader
+        grader:str|Path=None, # the path of a saved grader
     ):
         self.grader, self.names, self.reports, self.around, self.own = load_grader(grader), [], [], [], []
         advise(sample_video().image) # the first picture loads the networks, so that nobody has to wait for it
@@ -208,7 +208,7 @@ def _keep(self:ThumbnailApp):
 
 # %% ../../nbs/thumbnails/11_app.ipynb #928d1731
 @patch
-def advise_first(self:ThumbnailApp, name, source)->str: # a sentence
+def advise_first(self:ThumbnailApp, name:str, source)->str: # a sentence
     "Report on the picture that the page is about."
     report = advise_file(name, source, self.title.value, self.grader)
     self.names[:1], self.reports[:1] = [name], [report]
@@ -222,7 +222,7 @@ def try_sample(self:ThumbnailApp)->str: # a sentence
     return self.advise_first('The sample', sample.image)
 
 @patch
-def advise_other(self:ThumbnailApp, name, source)->str: # a sentence
+def advise_other(self:ThumbnailApp, name:str, source)->str: # a sentence
     "Report on another version; of more than `MOST` the oldest of the others goes."
     if not self.reports: raise ValueError(f'Choose a thumbnail on the left first; then {name} can be compared with it.')
     report = advise_file(name, source, self.title.value, self.grader)
@@ -242,14 +242,14 @@ def _video(name, data):
     except UnreadableImage as error: raise UnreadableImage(re.sub('^The picture', lambda _: name, str(error))) from None
 
 @patch
-def add_neighbour(self:ThumbnailApp, name, data)->str: # a sentence
+def add_neighbour(self:ThumbnailApp, name:str, data)->str: # a sentence
     "Put a picture among the neighbours; of more than 30 the oldest goes."
     self.around = [*self.around, _video(name, data)][-30:]
     self.show_feed()
     return f'{len(self.around)} of your own; {NEIGHBOURS} are shown at a time.'
 
 @patch
-def add_own(self:ThumbnailApp, name, data)->str: # a sentence
+def add_own(self:ThumbnailApp, name:str, data)->str: # a sentence
     "Put a picture among the last ones of the channel, to compare with."
     self.own = [*self.own, _video(name, data)][-10:]
     self.show_feed()
@@ -281,7 +281,7 @@ def fragment(self:ThumbnailApp, **kwargs)->str:
     return self.reports[0].to_html(**kwargs)
 
 @patch
-def show(self:ThumbnailApp, name='', report=None)->str: # a sentence about `report`
+def show(self:ThumbnailApp, name:str='', report=None)->str: # a sentence about `report`
     "Show what was found and the feed, then the edits as well."
     hide(self.alone, len(self.reports) < 2)
     hide(self.result, False)
@@ -339,7 +339,7 @@ def retitle(self:ThumbnailApp):
         if self.reports: self.advise_again()
 
 @patch
-def use_grader(self:ThumbnailApp, name, data)->str: # a sentence
+def use_grader(self:ThumbnailApp, name:str, data)->str: # a sentence
     "Load a grader, and ask it about the pictures on the page."
     self.grader = grader_of(name, data)
     if self.reports: self.advise_again()

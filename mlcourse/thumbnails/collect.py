@@ -299,7 +299,7 @@ def _unless_missing(error):
 # %% ../../nbs/thumbnails/03_collect.ipynb #219d52a0
 def fetch_image(
     video_id:str,
-    folder, # the picture goes to folder/images/VIDEO_ID.jpg
+    folder:str|Path, # the picture goes to folder/images/VIDEO_ID.jpg
     sizes=SIZES, # tried in this order
     image_url:str=IMAGE_URL, # where pictures are
 )->dict: # image (relative path), width, height; empty when no size could be fetched
@@ -445,7 +445,7 @@ def _snapshot_each(video_ids, snapshot, rows, folder, pause):
 # %% ../../nbs/thumbnails/03_collect.ipynb #7d0a219c
 def collect(
     sources, # addresses, as for `source_url`: one, or a list
-    folder, # gets videos.csv, snapshots.csv and images/
+    folder:str|Path, # gets videos.csv, snapshots.csv and images/
     max_per_channel:int=50, # of those that are in range
     after=None, before=None, # dates: only videos published from `after` on, and before `before`
     pause_s:float=1., # between videos
@@ -478,7 +478,7 @@ def _recent(folder, days):
 
 # %% ../../nbs/thumbnails/03_collect.ipynb #1e75c2a2
 def observe(
-    folder, # that `collect` has filled
+    folder:str|Path, # that `collect` has filled
     every_days:float=1., # leave alone what has a more recent snapshot
     pause_s:float=1., # these five as in `collect`
     extract=ask_site,

@@ -44,7 +44,7 @@ def compose(
     height:float=.22, # of a line, as a share of the picture's
     middle:float=.45, # of the words, as a share of the height from the top
     letters:int=8, # in a line, unless a word has more
-    size=(1280, 720), # pixels
+    size:tuple=(1280, 720), # pixels
 )->Image.Image: # RGB
     "A photograph that fills the frame, with words on it."
     thumbnail = ImageOps.fit(image, size, Image.Resampling.LANCZOS)
@@ -68,7 +68,7 @@ class Video:
     label: str = '' # what to call it among variants
 
 def clock(
-    seconds, # a number
+    seconds:float, # a number
 )->str:
     "A length as the corner of a thumbnail says it."
     minutes, seconds = divmod(round(seconds), 60)
@@ -107,7 +107,7 @@ def _small(image):
     return copy
 
 def folder_videos(
-    folder, # of pictures
+    folder:str|Path, # of pictures
     most:int=30,
 )->list: # of Video, the newest file first
     "The pictures of a folder as videos. What is no picture is left out; a folder without any is a FileNotFoundError."
@@ -123,7 +123,7 @@ def folder_videos(
 # %% ../../nbs/thumbnails/10_feed.ipynb #cf62ecaf
 def last_videos(
     videos:pd.DataFrame, # a videos table
-    folder=None, # where the `image` paths begin; `videos.attrs['folder']` when None
+    folder:str|Path=None, # where the `image` paths begin; `videos.attrs['folder']` when None
     n:int=10,
 )->list: # of Video, the newest first
     "The last thumbnails of a channel. A table without pictures is a `BadVideos`."

@@ -39,7 +39,7 @@ class NothingToLearn(BadVideos):
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #ad5cd06a
 def usable(
-    videos,        # a labelled videos table (from `label`)
+    videos:pd.DataFrame,        # a labelled videos table (from `label`)
     needed=(),     # columns that must be known too
 )->pd.DataFrame:   # the rows with a label and everything in `needed`
     "Leave out the rows that lack something, and say how many. Raises `NothingToLearn` when none is left."
@@ -142,8 +142,8 @@ def _check_splits(rows):
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #11085401
 def learner(
-    videos,         # a labelled videos table (from `label`)
-    folder=None,    # where the `image` paths begin; `videos.attrs['folder']` when None
+    videos:pd.DataFrame,         # a labelled videos table (from `label`)
+    folder:str|Path=None,    # where the `image` paths begin; `videos.attrs['folder']` when None
     width:int=160,  # of the pictures, in pixels
     arch:str='efficientnet_lite0',
 ):                  # a fastai Learner: call its `fine_tune`
@@ -165,14 +165,14 @@ def learner(
 # %% ../../nbs/thumbnails/06_grader.ipynb #930aadc0
 class MultiScalePooling(nn.Module):
     "The mean and standard deviation of every map that a convolutional network makes; of the last layer, the mean."
-    def __init__(self, network):
+    def __init__(self, network:nn.Module):
         super().__init__()
         layers = list(network.children())
         pools = [i for i, layer in enumerate(layers) if any('Pool' in type(part).__name__ for part in layer.modules())]
         stages = layers[:pools[-1]] # the last pooling begins the head
         self.stages = nn.ModuleList(stages[0] if len(stages) == 1 else stages)
     def forward(self, x): return torch.cat(self.scales(x), 1) # float, (n, 3, height, width) -> (n, features)
-    def scales(self, x):
+    def scales(self, x:torch.Tensor):
         found = []
         for stage in self.stages:
             x = stage(x)
@@ -182,7 +182,7 @@ class MultiScalePooling(nn.Module):
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #3aabb1bb
 def pooled_features(
-    body,      # a `MultiScalePooling`
+    body:nn.Module,      # a `MultiScalePooling`
     pictures,  # any iterable of uint8 arrays, all of shape (height, width, 3); one batch is kept at a time
     arch:str='efficientnet_lite0',
     batch_size:int=16,
@@ -312,7 +312,7 @@ def _in_words(card):
 class ThumbnailGrader:
     "The chance that a thumbnail's video has more views a day than the threshold."
     def __init__(self,
-        model,     # a `MultiScalePooling`, then a linear layer: pictures -> logits, shape (n, 1)
+        model:nn.Module,     # a `MultiScalePooling`, then a linear layer: pictures -> logits, shape (n, 1)
         card:dict, # how it was made; `width` (pixels), `threshold` (views per day) and `arch` are needed
     ): self.model, self.card = model.cpu().eval(), card
     def __repr__(self):
@@ -338,8 +338,8 @@ def _predict_rows(card, logits, rows):
 # %% ../../nbs/thumbnails/06_grader.ipynb #2e85393f
 @patch
 def predictions(self:ThumbnailGrader,
-    videos,      # a labelled videos table (from `label`)
-    folder=None, # as in `fit`
+    videos:pd.DataFrame,      # a labelled videos table (from `label`)
+    folder:str|Path=None, # as in `fit`
 )->pd.DataFrame: # + picture (a path), p_image, p_tabular, p_combined; regression, regression_image (log10 views a day)
     "What the models predict for the validation rows."
     valid = videos[videos.split == 'valid'] if 'split' in videos else videos
@@ -393,8 +393,8 @@ def _meaning(rows):
 # %% ../../nbs/thumbnails/06_grader.ipynb #a910ef3b
 @patch(cls_method=True)
 def fit(cls:ThumbnailGrader,
-    videos,                # a labelled videos table (from `label`)
-    folder=None,           # where the `image` paths begin; `videos.attrs['folder']` when None
+    videos:pd.DataFrame,                # a labelled videos table (from `label`)
+    folder:str|Path=None,           # where the `image` paths begin; `videos.attrs['folder']` when None
     width:int=160,         # of the pictures, in pixels
     arch:str='efficientnet_lite0', # or the name of a convolutional network of torchvision
     pretrained:bool=True,  # with ImageNet weights if they can be had; False: random ones
@@ -487,7 +487,7 @@ def predict_many(self:ThumbnailGrader,
 # %% ../../nbs/thumbnails/06_grader.ipynb #1027aa37
 @patch
 def save(self:ThumbnailGrader,
-    path, # ends in .safetensors
+    path:str|Path, # ends in .safetensors
 ):
     "Write the weights, with the card inside, to `path`, wholly or not at all; a copy of the card lies beside it."
     save_weights(path, {name: value.numpy() for name, value in self.model.state_dict().items()}, self.card)
@@ -524,7 +524,7 @@ def _network(arch):
 # %% ../../nbs/thumbnails/06_grader.ipynb #fde1a0e0
 @patch(cls_method=True)
 def load(cls:ThumbnailGrader,
-    path=None, # what `save` wrote; a grader is of somebody's channels, so none comes with the package
+    path:str|Path=None, # what `save` wrote; a grader is of somebody's channels, so none comes with the package
 )->ThumbnailGrader:
     "Read a grader. Raises `UnreadableWeights` (a `ValueError`) or `FileNotFoundError`."
     if path is None: raise FileNotFoundError("No grader comes with mlcourse: make one with ThumbnailGrader.fit, "
@@ -544,9 +544,9 @@ def load(cls:ThumbnailGrader,
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #6050beeb
 def compare(
-    videos,      # a labelled videos table (from `label`)
+    videos:pd.DataFrame,      # a labelled videos table (from `label`)
     grader=None, # a `ThumbnailGrader` that did not train on the validation rows
-    folder=None, # as in `fit`
+    folder:str|Path=None, # as in `fit`
     draws:int=1000, # for the bootstrap; fewer are faster
 )->pd.DataFrame: # one row a model: auc, low, high (95% bootstrap interval by channel), accuracy
     "The picture beside the baselines, all on the same validation rows."
@@ -570,7 +570,7 @@ def _r2(truth, predicted): return 1 - ((truth - predicted)**2).sum() / ((truth -
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #fab3d6d2
 def view_regression(
-    videos,  # a labelled videos table (from `label`)
+    videos:pd.DataFrame,  # a labelled videos table (from `label`)
 )->dict:     # slope, intercept, r2 (on the validation channels), n (rows used)
     "Least squares of log10 views per day on log10 subscribers."
     rows = usable(videos, ['subscriber_count', 'views_per_day'])
@@ -583,7 +583,7 @@ def view_regression(
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #992e920a
 def plot_view_regression(
-    videos,  # a labelled videos table (from `label`)
+    videos:pd.DataFrame,  # a labelled videos table (from `label`)
     ax=None, # matplotlib axes; made when None
 ):
     "Scatter of views per day against subscribers, with the regression line. Returns the axes."
@@ -611,7 +611,7 @@ def _partial_r(views, score, numbers):
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #6d0cc194
 def image_adds(
-    predictions,    # from `ThumbnailGrader.predictions`
+    predictions:pd.DataFrame,    # from `ThumbnailGrader.predictions`
     draws:int=1000, # for the bootstrap
 )->pd.DataFrame:    # one row a question: without, with, adds, low, high
     "What the image adds to the table (AUC), to the regression (R2), and how it goes with what the table leaves (r)."
@@ -633,7 +633,7 @@ def image_adds(
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #66dbe2ea
 def top_losses(
-    predictions, # from `ThumbnailGrader.predictions`
+    predictions:pd.DataFrame, # from `ThumbnailGrader.predictions`
     n:int=4,
 )->pd.DataFrame: # the n rows whose `p_image` was furthest from the truth
     "The thumbnails that the image model was surest about, and wrong."
@@ -641,7 +641,7 @@ def top_losses(
 
 # %% ../../nbs/thumbnails/06_grader.ipynb #eadadff9
 def plot_top_losses(
-    predictions, # from `ThumbnailGrader.predictions`
+    predictions:pd.DataFrame, # from `ThumbnailGrader.predictions`
     n:int=4,
 ):
     "Show them, with what was predicted and what was true. Returns the figure."

@@ -84,8 +84,8 @@ def without_letterbox(
     image:Image.Image, # RGB
 )->Image.Image:
     "The picture without its bars."
-    left, top, right, bottom = letterbox(image)
-    return image.crop((left, top, image.width - right, image.height - bottom))
+    left, top, right, bottom = bars = letterbox(image)
+    return image.crop((left, top, image.width - right, image.height - bottom)) if any(bars) else image
 
 def fitted(
     image:Image.Image,
@@ -133,7 +133,7 @@ def exposure(
                 clipped_black_share=float((grey <= 3).mean()), clipped_white_share=float((grey >= 252).mean()))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #2216bd1c
-def show_exposure(image, ax):
+def show_exposure(image:Image.Image, ax):
     "Draw the grey picture, with what is clipped in blue (black) and orange (white)."
     grey = grey_levels(image)
     seen = np.repeat(grey[..., None], 3, axis=2).astype(np.uint8)
@@ -154,7 +154,7 @@ def contrast(
     return dict(std_grey=float(grey.std()), p05_grey=float(low), range_grey=float(high - low))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #e682dc92
-def show_contrast(image, ax):
+def show_contrast(image:Image.Image, ax):
     "Draw how many pixels have each grey level, and the range that holds nine tenths of them."
     values = contrast(image)
     ax.hist(grey_levels(image).ravel(), bins=64, range=(0, 256), color='0.45')
@@ -186,7 +186,7 @@ def sharpness(
     return dict(edge_width_px=float(np.percentile(widths, 10)) if len(widths) >= 10 else None)
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #fda8e40a
-def show_sharpness(image, ax):
+def show_sharpness(image:Image.Image, ax):
     "Draw how steep the grey levels are everywhere, and the width of the sharpest edges."
     width = sharpness(image)['edge_width_px']
     title = 'No edges' if width is None else f'The sharpest edges are {width:.1f} px wide\n(at 320 px)'
@@ -210,7 +210,7 @@ def colourfulness(
     return dict(colourfulness=float(deviation + 0.3*mean))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #dc24eec2
-def show_colourfulness(image, ax):
+def show_colourfulness(image:Image.Image, ax):
     "Draw each pixel's colour in the plane of the two differences; grey is at the centre."
     red_green, yellow_blue = _opponents(image)
     colours = np.asarray(fitted(without_letterbox(image))).reshape(-1, 3)[::7] / 255
@@ -238,7 +238,7 @@ def clutter(
     return dict(clutter_lab=float(_colour_std(image).mean()))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #9594aed7
-def show_clutter(image, ax):
+def show_clutter(image:Image.Image, ax):
     "Draw where colours crowd together."
     title = f"Clutter {clutter(image)['clutter_lab']:.1f} (light: crowded)"
     _show(ax, _colour_std(image), title, cmap='cividis', vmin=0, vmax=25)
@@ -271,14 +271,14 @@ def _straightened(pixels, corners):
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #58f5f41b
 def luminance(
-    levels, # array, shape (..., 3), RGB, 0 to 255
+    levels:np.ndarray, # array, shape (..., 3), RGB, 0 to 255
 )->np.ndarray: # 0 to 1, shape (...)
     "Relative luminance, as WCAG 2 defines it."
     part = np.asarray(levels) / 255
     return np.where(part <= 0.04045, part / 12.92, ((part + 0.055) / 1.055)**2.4) @ [0.2126, 0.7152, 0.0722]
 
 def ink(
-    pixels, # uint8, shape (height, width, 3): a line of text
+    pixels:np.ndarray, # uint8, shape (height, width, 3): a line of text
 )->np.ndarray: # bool, shape (height, width): the lighter of two groups
     "Split a line into its light and its dark pixels (Otsu's threshold)."
     import cv2
@@ -286,14 +286,14 @@ def ink(
     return grey > cv2.threshold(grey, 0, 255, cv2.THRESH_OTSU)[0]
 
 def core(
-    pixels, # shape (height, width, ...): the box of a line
+    pixels:np.ndarray, # shape (height, width, ...): the box of a line
 ):
     "The inside of a box: what lies in its margin belongs neither to the letters nor to what is behind them."
     margin = len(pixels) // 7
     return pixels[margin:len(pixels)-margin, margin:pixels.shape[1]-margin] if pixels.shape[1] > 2*margin else pixels
 
 def contrast_ratio(
-    pixels, # uint8, shape (height, width, 3): a line of text
+    pixels:np.ndarray, # uint8, shape (height, width, 3): a line of text
 )->float: # 1 to 21
     "The contrast ratio (WCAG 2) between the light and the dark pixels of a line; soft edges are left out."
     light, seen = ink(pixels), luminance(pixels)
@@ -327,7 +327,7 @@ class TextLine(NamedTuple):
 SMALL = 5/94 # of the height: letters of less than 5 px in a list
 
 def letter_height(
-    pixels, # uint8, shape (height, width, 3): a line of text, upright
+    pixels:np.ndarray, # uint8, shape (height, width, 3): a line of text, upright
 )->int: # pixels
     "The longest run of rows with ink in them; the fewer pixels are the ink. A row full of it belongs to no letter."
     light = ink(pixels)
@@ -386,7 +386,7 @@ def timestamp_box(
 TIMESTAMP = timestamp_box()
 
 def under_timestamp(
-    left, top, right, bottom, # shares of width and height
+    left:np.ndarray, top:np.ndarray, right:np.ndarray, bottom:np.ndarray, # shares of width and height
     width:int=LIST_SIZES[1], # pixels at which the picture is shown
 )->float: # 0 to 1
     "The share of a box that the timestamp covers."
@@ -422,7 +422,7 @@ def text(
                 text_under_timestamp_home_share=covered(LIST_SIZES[0]))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #c3cdcf5a
-def show_text(image, ax):
+def show_text(image:Image.Image, ax):
     "Draw the picture at 168 px, with small lines in orange, dashed, and others in blue."
     from matplotlib.patches import Polygon
     small, values = fitted(image, READ[1]), text(image)
@@ -537,7 +537,7 @@ def subject(
                 salient_under_timestamp_share=float(part[covered].sum() / part.sum()))
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #758fafbe
-def show_subject(image, ax):
+def show_subject(image:Image.Image, ax):
     "Draw faces (blue boxes), the area that holds half of the saliency (light), and the timestamp (orange)."
     from matplotlib.patches import Rectangle
     small, part, found = fitted(image), salient_part(image) > 0, subject(image)
@@ -569,7 +569,7 @@ def picture_format(
                 site_copy=bool(image.info.get('site_copy')) or image.size in COPIES)
 
 # %% ../../nbs/thumbnails/07_properties.ipynb #c075d3f2
-def show_format(image, ax):
+def show_format(image:Image.Image, ax):
     "Draw the picture with its bars hatched, and the largest 16:9 frame inside it."
     from matplotlib.patches import Rectangle
     left, top, right, bottom = letterbox(image)

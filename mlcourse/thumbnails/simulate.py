@@ -39,7 +39,7 @@ LETTERING = {                           # lowest, highest; only where words must
 # %% ../../nbs/thumbnails/05_simulate.ipynb #13a14009
 def quality(
     name:str, # one of `QUALITIES`
-    place,    # array, 0 to 1: where between the lowest and the highest value
+    place:np.ndarray,    # array, 0 to 1: where between the lowest and the highest value
 ):            # array: the quality in its own units
     "Turn places from 0 to 1 into values of the quality `name`."
     low, high, *_ = (QUALITIES | LETTERING)[name]
@@ -202,7 +202,7 @@ def _lettering(image, words, qualities, design, wide):
 def draw_thumbnail(
     qualities, # dict or row with the six `QUALITIES`, and `LETTERING` where words must be read
     design:dict, # from `channel_design`
-    words=(),  # the words to draw
+    words:str=(),  # the words to draw
     seed=0,    # int or list of ints: where the small things land
 ):             # (PIL RGB image of `SIZE`, height of a line of text in its pixels)
     "Draw one thumbnail with the qualities that were ordered."
@@ -217,7 +217,7 @@ def draw_thumbnail(
     return image, height * SIZE[1] / CANVAS[1]
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #838a91cc
-def stratified_normal(rng, n):
+def stratified_normal(rng:np.random.Generator, n:int):
     "`n` values of a normal distribution (mean 0, std 1), evenly spaced in probability, in random order."
     return rng.permutation(norm.ppf((np.arange(n) + 0.5) / n))
 
@@ -233,7 +233,7 @@ def _qualities(channel, n_channels, effect, rng):
 # %% ../../nbs/thumbnails/05_simulate.ipynb #d4db49e6
 AGES = 7, 1500    # days, youngest and oldest video
 def age_effect(
-    age_days, # array
+    age_days:np.ndarray, # array
 ):            # array: log10 of views per day, less its mean over all ages
     "How far age moves views per day when most views come early."
     def falling(t): return np.log10(np.log1p(t / 10) / (t / 10))
@@ -335,7 +335,7 @@ def _draw(row, design, seed, path):
 
 def simulate_videos(
     n_videos:int=2000,
-    folder='simulated_videos', # gets videos.csv and images/; files of the same name are replaced
+    folder:str|Path='simulated_videos', # gets videos.csv and images/; files of the same name are replaced
     image_r2:float=0.3,        # these four as in `simulate_table`
     age_confounding:bool=True,
     n_channels:int=None,
@@ -354,7 +354,7 @@ def simulate_videos(
 
 # %% ../../nbs/thumbnails/05_simulate.ipynb #c9ee4848
 def oracle_auc(
-    videos,              # a table from `simulate_table` or `simulate_videos`
+    videos:pd.DataFrame,              # a table from `simulate_table` or `simulate_videos`
     threshold:float=100, # views per day
     terms=('image',),    # what it knows: any of 'image', 'subscribers', 'age', 'noise'
 )->float:

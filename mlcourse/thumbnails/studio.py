@@ -262,8 +262,8 @@ def _files(source):
 # %% ../../nbs/thumbnails/04_studio.ipynb #5cf840d5
 def read_studio(
     source, # the export: the zip, `Table data.csv` out of it, the folder it was unpacked to, bytes, or a file object
-    folder=None, # with the thumbnails; their names hold the videos' ids
-    observed_at=None, # when it was exported, if the name of the zip does not say; a date
+    folder:str|Path=None, # with the thumbnails; their names hold the videos' ids
+    observed_at:str=None, # when it was exported, if the name of the zip does not say; a date
 )->pd.DataFrame: # a videos table, + impressions (Int64), click_through_rate (0 to 1), watch_hours
     "Read an export of YouTube Studio, in a language of `HEADERS`. Raises `UnreadableExport` or `OSError`."
     name, files = _files(source)
@@ -281,8 +281,8 @@ def read_studio(
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #ffb7c99f
 def fetch_thumbnails(
-    videos, # a videos table
-    folder, # the pictures go to folder/images/VIDEO_ID.jpg; what is there already is kept
+    videos:pd.DataFrame, # a videos table
+    folder:str|Path, # the pictures go to folder/images/VIDEO_ID.jpg; what is there already is kept
     pause_s:float=1., # between videos
     sizes=SIZES, image_url:str=IMAGE_URL, # as in `fetch_image`
     report=print, # called with a sentence now and then
@@ -304,7 +304,7 @@ def fetch_thumbnails(
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #66ee3229
 def may_be_short(
-    videos, # a videos table
+    videos:pd.DataFrame, # a videos table
     max_s:float=180, # since October 2024 a Short may be three minutes long
 )->pd.Series: # bool: short enough, or it says so
     "Guess which videos are Shorts; one of unknown length is not, unless its title says so."
@@ -346,7 +346,7 @@ def _around_line(x, y, variance):
 CANNOT_TELL = 'cannot tell'
 
 def relative_rates(
-    videos, # from `read_studio`; leave out Shorts first
+    videos:pd.DataFrame, # from `read_studio`; leave out Shorts first
     level:float=.95, # of the interval
 )->pd.DataFrame: # the videos, + expected_rate, raw (rate / expected), relative (shrunk), low, high, says
     "Each click-through rate relative to what the channel gets at so many impressions. `attrs`: spread, slope, n."
@@ -368,7 +368,7 @@ def relative_rates(
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #cc1572d5
 def plot_rates(
-    rates, # from `relative_rates`
+    rates:pd.DataFrame, # from `relative_rates`
     ax=None, # matplotlib axes; made when None
 ):
     "Click-through rate beside impressions, with the channel's line. Returns the axes."
@@ -406,8 +406,8 @@ def _caption(row):
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #80f294da
 def contact_sheet(
-    rates, # from `relative_rates`
-    folder=None, # where the `image` paths begin; `rates.attrs['folder']` when None
+    rates:pd.DataFrame, # from `relative_rates`
+    folder:str|Path=None, # where the `image` paths begin; `rates.attrs['folder']` when None
     per_row:int=5,
     most:int=40, # of the videos: half of them the best, half the worst, if there are more
 ):
@@ -431,7 +431,7 @@ def contact_sheet(
 VIEWS_CHANGED = pd.Timestamp('2026-08-24', tz='UTC')
 
 def relative_views(
-    videos, # a videos table of one channel, all read on the same day
+    videos:pd.DataFrame, # a videos table of one channel, all read on the same day
     neighbours:int=6, # to compare with: those published nearest in time, on the same side of `VIEWS_CHANGED`
 )->pd.Series: # views / the neighbours' median; missing with fewer than 4 of them
     "How often each video was watched, relative to the channel's videos of about the same age."
@@ -446,8 +446,8 @@ def relative_views(
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #2d0655a1
 def compare_groups(
-    rates, # from `relative_rates`
-    chosen, # bool, one a row: the videos with what you think matters
+    rates:pd.DataFrame, # from `relative_rates`
+    chosen:np.ndarray, # bool, one a row: the videos with what you think matters
     level:float=.95,
 )->tuple: # (ratio, low, high): how many times the clicks the chosen ones get; missing with fewer than 2 in a group
     "The rates of some videos beside the others', relative to what the channel gets at so many impressions."

@@ -35,7 +35,7 @@ COLUMNS = {
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #4fddc839
 def numeric_dates(
-    texts, # a column of texts, such as '31.01.2024' or '1/31/2024 18:30'
+    texts:pd.Series, # a column of texts, such as '31.01.2024' or '1/31/2024 18:30'
 )->pd.Series: # dates without a time zone; what cannot be told is missing
     "Dates as day and month, or month and day, and year, in the order that the column itself shows."
     parts = texts.str.extract(r'^(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?!\d)(?:,? (\d{1,2}:\d\d(?::\d\d)?))?')
@@ -79,7 +79,7 @@ FURTHER = {
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #af963fe4
 def as_videos(
-    table, # a DataFrame with some of the columns; others, but those in `FURTHER`, are kept as they are
+    table:pd.DataFrame, # a DataFrame with some of the columns; others, but those in `FURTHER`, are kept as they are
 )->pd.DataFrame: # every column in COLUMNS, with its type, first
     "A videos table from any DataFrame; a column that is not there comes back full of missing values."
     absent = pd.Series(pd.NA, index=table.index)
@@ -104,7 +104,7 @@ def to_date(value):
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #b1071d35
 def views_between(
-    snapshots, # a videos table in which a video may come many times
+    snapshots:pd.DataFrame, # a videos table in which a video may come many times
     start=None, end=None, # only snapshots from `start` to `end` count; dates, None for no limit
     min_days:float=1, # snapshots closer together than this tell nothing: the site updates its counts now and then
 )->pd.DataFrame: # indexed by video_id: first, last (UTC), days, views, views_per_day
@@ -165,14 +165,14 @@ def _of_kinds(videos, kinds):
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #3ad880a7
 def label(
-    videos, # a videos table
+    videos:pd.DataFrame, # a videos table
     threshold:float=100, # views per day above which a video is a hit
     valid_share:float=0.2, # share of the channels, or of the videos, that goes to validation
     seed:int=0, # of the split by channel
     kinds=('video',), # what to keep, of `KINDS`; None keeps all
     age_stratified:bool=False, # compare each video with those of its age; `threshold` then sets only how many are hits
     split_by:str='channel', # or 'time': the newest are for validation
-    snapshots=None, # views per day between the snapshots in this table, instead of views so far / age
+    snapshots:pd.DataFrame=None, # views per day between the snapshots in this table, instead of views so far / age
 )->pd.DataFrame: # as `as_videos`, + age_days, views_per_day, above_threshold (missing when unknown), its meaning, split
     "Add views per day, the label, and a split ('train' or 'valid')."
     if 'view_count' not in videos:
@@ -207,9 +207,9 @@ def _report_row(labelled, draws):
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #3b0cd054
 def label_report(
-    videos, # a videos table
+    videos:pd.DataFrame, # a videos table
     threshold:float=100, # as in `label`
-    snapshots=None, # if there are any, a row for views between two snapshots
+    snapshots:pd.DataFrame=None, # if there are any, a row for views between two snapshots
     draws:int=300, # for the 95% intervals, which draw channels again
 )->pd.DataFrame: # one row a choice: videos, shares of hits, and the AUC of recency and of subscribers alone
     "What the choices in `label` do to the balance of the classes, and what the label gives away without a picture."
@@ -230,7 +230,7 @@ STATUSES = {
 }
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #bc623775
-def whole_lines(path):
+def whole_lines(path:str|Path):
     "The bytes of a file, without a last line that was cut off."
     data = path.read_bytes()
     return data[:data.rfind(b'\n')+1]
@@ -267,7 +267,7 @@ def _read_table(path, data):
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #51fa4dc9
 def read_videos(
-    folder, # where `collect` put videos.csv and images/
+    folder:str|Path, # where `collect` put videos.csv and images/
 )->pd.DataFrame: # a videos table; attrs['folder'] says where its pictures are
     "The videos table kept in a folder."
     path = Path(folder)/'videos.csv'
@@ -278,7 +278,7 @@ def read_videos(
 
 # %% ../../nbs/thumbnails/02_videos.ipynb #3fe7c325
 def read_snapshots(
-    folder, # where `collect` put snapshots.csv
+    folder:str|Path, # where `collect` put snapshots.csv
 )->pd.DataFrame: # a videos table in which a video comes once for each of its snapshots, in order
     "Every snapshot that was ever taken of the videos of a folder."
     path = Path(folder)/'snapshots.csv'
