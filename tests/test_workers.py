@@ -61,6 +61,19 @@ def test_stopped_while_the_bar_is_drawn_no_worker_is_left(monkeypatch):
     assert stopped.tb and not active_children() # the traceback keeps all that was on the stack
 
 
+def test_killed_it_takes_its_workers_along(tmp_path):
+    body = "if __name__ == '__main__':\n    " + WORK.format(path=example_clips().path.iloc[0], n=20_000)
+    process, output = start(script(tmp_path, body)), b''
+    try:
+        while not re.search(rb'\b[1-9]\d*/20000', output): output += os.read(process.stderr.fileno(), 4096)
+        process.kill()
+        process.communicate(timeout=60)
+        assert gone(process.pid)
+    finally:
+        try: os.killpg(process.pid, signal.SIGKILL)
+        except ProcessLookupError: pass
+
+
 def test_a_script_without_a_main_guard_gets_a_sentence(tmp_path):
     process = start(script(tmp_path, WORK.format(path=example_clips().path.iloc[0], n=10)))
     try: errors = process.communicate(timeout=200)[1].decode()

@@ -18,8 +18,9 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from importlib.resources import files
 from itertools import groupby, pairwise
-from multiprocessing import get_context
+from multiprocessing import get_context, parent_process
 from pathlib import Path
+from threading import Thread
 
 import numpy as np
 from fastcore.basics import chunked, patch
@@ -72,10 +73,10 @@ def find_speech(
 )->tuple: # (spectrogram (64, n_frames), where in it there is speech (n_frames,), its start (s), sound in it (s))
     "What is listened to, from the first to the last speech, and how much sound there is in it."
     first, last, loud_s = trim_silence(samples)
-    if not loud_s: return np.zeros((64, 0), np.float32), np.zeros(0, bool), 0., 0.
-    spectrogram = long_log_mel(samples[first:last])
-    spoken = speech_mask(spectrogram)
-    start, *_, end = np.flatnonzero(spoken)
+    spectrogram = long_log_mel(samples[first:last]) if loud_s else np.zeros((64, 0), np.float32)
+    spoken = speech_mask(spectrogram) if loud_s else np.zeros(0, bool)
+    if not spoken.any(): return spectrogram[:, :0], spoken[:0], 0., 0.
+    start, end = np.flatnonzero(spoken)[[0, -1]]
     return (spectrogram[:, start:end+1], spoken[start:end+1], first/SAMPLE_RATE+start/100,
             min(loud_s, float(spoken.mean())*(last-first)/SAMPLE_RATE))
 
@@ -471,10 +472,16 @@ def _row(detector, one, name):
                   'confidence': answer.confidence, 'warnings': '; '.join(answer.warnings), 'error': ''}
 
 # %% ../../nbs/language/09_detector.ipynb #d152d98c
+def _end_with_parent():
+    "Wait until the process that started this one has ended, be it killed; then nobody wants an answer."
+    parent_process().join()
+    os._exit(1)
+
 def _start_worker(path):
     "A worker process has its own detector, and leaves Ctrl-C to the process that started it."
     global _detector
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    Thread(target=_end_with_parent, daemon=True).start()
     _detector = pickle.loads(path.read_bytes())
     path.with_suffix('.started').touch()
 
