@@ -530,7 +530,7 @@ def _by_workers(detector, sources, names, workers):
                     for i in done: del left[i]
                     while place in rows: yield rows.pop(place); place += 1
             finally: pool.shutdown(cancel_futures=True)
-            if not path.with_suffix('.started').exists(): raise OSError(NOT_STARTED)
+            if size == 1 == workers and not path.with_suffix('.started').exists(): raise OSError(NOT_STARTED)
             if len(left) == before and size == 1 == workers: # the first that is left ends every worker
                 i = next(iter(left))
                 rows[i] = {'source': left.pop(i)[1], 'error': ENDED}
