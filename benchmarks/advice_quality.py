@@ -3,12 +3,17 @@
     python benchmarks/advice_quality.py --gallery ~/data/gallery.parquet --photos ~/data/photos.parquet --fonts ~/fonts
     python benchmarks/advice_quality.py --gallery ~/data/gallery.parquet --half tune
     python benchmarks/advice_quality.py --photos ~/data/photos.parquet --fonts ~/fonts --sheets ~/votes
+    python benchmarks/advice_quality.py --votes ~/votes
 
 The first takes the half that is reported, the second the half the rules were tuned on. The third makes the pages of a
-blind vote: 60 pairs of thumbnails, before and after all fixes together. gallery.parquet holds real thumbnails (columns
-video_id, source, image as JPEG bytes), photos.parquet photographs (name, image) to compose thumbnails from, and the
-folder of fonts Anton-Regular.ttf, BebasNeue-Regular.ttf and the bold faces of Noto Sans, for other scripts. What is
-missing is left out.
+blind vote: 60 pairs of thumbnails, before and after all fixes together; `--seed 2` makes others. Somebody who has not
+seen key.csv writes `left` or `right`, the one they would rather put up, beside each pair in votes.csv, and the fourth
+counts, with the interval (Wilson, 95%) of the share that prefers the fixed one, and keeps both (advice_votes.csv,
+advice_vote_shares.csv).
+
+gallery.parquet holds real thumbnails (columns video_id, source, image as JPEG bytes), photos.parquet photographs (name,
+image) to compose thumbnails from, and the folder of fonts Anton-Regular.ttf, BebasNeue-Regular.ttf and the bold faces
+of Noto Sans, for other scripts. What is missing is left out.
 
 The faults, their levels, the seeds and the halves below were written down before the rules were tuned:
 
@@ -33,12 +38,15 @@ The faults, their levels, the seeds and the halves below were written down befor
 - `titles`: the 60 pairs of `title_pairs.csv`, written down before the rule, half of which say the same; the words are
   written on a photograph and read from it. `named` is the share of pairs told right.
 - `scripts`: fifteen composed thumbnails for each of twelve scripts; `kept` is the share whose line is found.
+- `faces`: how many the real thumbnails have, of both halves; whether they are faces was checked by eye, on most.
+- `seconds` are of the processor: of each property, and of a whole card, which is advice and all fixes together, on the
+  sample of the app.
 - Alarms are counted on thumbnails as they are: the drawn and composed ones, and those of the gallery's trending part.
 - Intervals draw thumbnails again (bootstrap, 95%).
 
 What is done is kept in the cache folder after every thumbnail, so that a run that was stopped goes on where it was; the
 kept answers are for the rules as they are and are asked for anew when the code changes. `--drawn 20 --real 20` looks at
-fewer, and `--done` shows what was kept so far.
+fewer, and `--done` shows what was kept so far. Rows of parts that did not run stay as they were.
 """
 import argparse, hashlib, json, time
 from functools import cache
@@ -47,11 +55,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 from PIL import Image, ImageDraw, ImageFilter, ImageFont, ImageOps
+from scipy.stats import binomtest
 
 from mlcourse.core import atomic_path, cache_folder, write_csv
 from mlcourse.evaluation import bootstrap_interval
 from mlcourse.thumbnails import advice, edits, properties
 from mlcourse.thumbnails.advice import advise, apply_fix, fix_all, MIN_SEVERITY, RULES, severities
+from mlcourse.thumbnails.feed import sample_video
 from mlcourse.thumbnails.images import load_image
 from mlcourse.thumbnails.properties import find_faces, measure, PROPERTIES, read_lines, saliency, title_repeated_share
 from mlcourse.thumbnails.properties import without_site_padding
@@ -404,18 +414,24 @@ def scripts(photos):
                        value=float(any(line.height_share > 0.06 for line in read_lines(image))))
 
 
-def sheets(photos, folder, n=60):
+def faces(gallery):
+    "How many faces each real thumbnail has."
+    for row in pd.read_parquet(gallery).itertuples():
+        yield len(find_faces(without_site_padding(load_image(row.image))))
+
+
+def sheets(photos, folder, seed, n=60):
     "Pages for a blind vote, 168 px wide as in a phone's list: left and right by a seed, which is kept apart."
     folder, key, tiles = Path(folder), [], {'tone': [], 'other': []}
     folder.mkdir(parents=True, exist_ok=True)
-    photos, rng = pd.read_parquet(photos), np.random.default_rng(2026)
+    photos, rng = pd.read_parquet(photos), np.random.default_rng([2026, seed] if seed else 2026)
     for i in range(n):
-        photo = photos.iloc[i % len(photos)]
+        photo = photos.iloc[(i + 17*seed) % len(photos)]
         kind = 'tone' if i % 2 else 'other'
         faults = TOGETHER[:4] if kind == 'tone' else ('letterbox', 'letterbox, one side', 'shape', 'cluttered')
         fault = faults[i // 2 % 4]
         image = composed(photo.image, rng_of(photo['name'], 'words'))
-        spoiled = FAULTS[fault](image, rng_of(photo['name'], f'vote {i}'))
+        spoiled = FAULTS[fault](image, rng_of(photo['name'], f'vote {i + n*seed}'))
         after, _, fixed = fix_all(spoiled, measure(spoiled))
         if not fixed: continue
         right = bool(rng.integers(2)) # where the fixed one stands
@@ -431,7 +447,21 @@ def sheets(photos, folder, n=60):
                 for k, each in enumerate(pair): sheet.paste(each, (x + 34 + 180*k, y + 15))
             sheet.save(folder/f'{kind}_{page // 10}.png')
     write_csv(pd.DataFrame(key), folder/'key.csv')
+    write_csv(pd.DataFrame({'pair': [row['pair'] for row in key], 'vote': ''}), folder/'votes.csv')
     print(f'{len(key)} pairs in {folder}; where the fixed one stands is in key.csv, not for those who vote')
+
+
+def count_votes(folder):
+    "How often the fixed one was preferred, with intervals; what was left open counts for neither."
+    votes = pd.read_csv(folder/'votes.csv', dtype=str).dropna(subset='vote').astype({'pair': int})
+    votes = pd.read_csv(folder/'key.csv').merge(votes, on='pair')
+    votes['preferred'], rows = votes.vote == votes.fixed_is, []
+    groups = {'all': votes} | dict(list(votes.groupby('kind'))) | dict(list(votes.groupby('fault')))
+    for name, part in groups.items():
+        yes, n = int(part.preferred.sum()), len(part)
+        low, high = binomtest(yes, n).proportion_ci(method='wilson')
+        rows.append(dict(pairs=name, n=n, preferred=yes, share=yes / n, low=low, high=high))
+    return votes, pd.DataFrame(rows).round(3)
 
 
 def run(part, todo, faults, kept, only_done):
@@ -465,7 +495,19 @@ def seconds(image, n=3):
             each.measure(copy)
             runs.append(time.process_time() - start)
         took[name] = float(np.median(runs[1:]))
-    return took | {'all': sum(took.values())}
+    return took | {'all': sum(took.values()), 'card': card_seconds(n)}
+
+
+def card_seconds(n):
+    "The median of so many cards: advice and all fixes together."
+    runs = []
+    for change in range(n + 1):
+        copy = sample_video().image.copy()
+        copy.paste((change, 0, 0), (0, 0, 8, 8))
+        start = time.process_time()
+        if not advise(copy, title='Why your espresso is bitter').fixed: raise AssertionError('nothing was fixed')
+        runs.append(time.process_time() - start)
+    return float(np.median(runs[1:]))
 
 
 def summary(table, pictures_of, what, fault):
@@ -483,17 +525,25 @@ def main():
     parser.add_argument('--photos', help='photos.parquet, to compose thumbnails from')
     parser.add_argument('--fonts', default='fonts', help='the folder of the fonts')
     parser.add_argument('--sheets', help='a folder for the pages of a blind vote; nothing else is done')
+    parser.add_argument('--seed', type=int, default=0, help='of the pages: other faults on other photographs')
+    parser.add_argument('--votes', type=Path, help='that folder, when there are votes in it; nothing else is done')
     parser.add_argument('--half', choices=SEEDS, default='report')
     parser.add_argument('--drawn', type=int, default=3*N_DRAWN, help='how many drawn thumbnails (300)')
     parser.add_argument('--real', type=int, default=N_REAL, help='how many real thumbnails (100)')
-    parser.add_argument('--parts', default='named,alarms,fixed,together,titles,scripts', help='any of these')
+    parser.add_argument('--parts', default='named,alarms,fixed,together,titles,scripts,faces,seconds',
+                        help='any of these')
     parser.add_argument('--faults', default=','.join(FAULTS), help='which faults')
     parser.add_argument('--done', action='store_true', help='a table of what was kept so far; nothing new is asked')
     parser.add_argument('--keep', default=str(HERE/'advice_quality.csv'), help='where the table goes')
     args = parser.parse_args()
     global FONTS
     FONTS = Path(args.fonts)
-    if args.sheets: return sheets(args.photos, args.sheets)
+    if args.sheets: return sheets(args.photos, args.sheets, args.seed)
+    if args.votes:
+        votes, shares = count_votes(args.votes)
+        print(shares.to_string(index=False))
+        write_csv(votes, HERE/'advice_votes.csv')
+        return write_csv(shares, HERE/'advice_vote_shares.csv')
     sources = [__file__, *(module.__file__ for module in (properties, edits, advice))]
     code = hashlib.sha1(b''.join(Path(each).read_bytes() for each in sources)).hexdigest()[:12]
     kept, faults, rows = cache_folder()/f'advice_quality_{args.half}_{code}.json', args.faults.split(','), []
@@ -509,7 +559,7 @@ def main():
              for row in rows if row['metric'] == 'fixed' and row['counts']]
     for part in (titles, scripts):
         if args.photos and part.__name__ in args.parts.split(','): rows += part(args.photos)
-    table, lines = pd.DataFrame(rows), []
+    table, lines = pd.DataFrame(rows, columns=None if rows else ['metric', 'kind']), []
     for what, part in table.groupby('metric', sort=False):
         groups = {'drawn': part.kind == 'drawn', 'composed': part.kind == 'composed',
                   'trending' if what == 'alarms' else 'real': part.kind.isin(['trending', 'other'])}
@@ -526,10 +576,17 @@ def main():
             asked = table[(table.metric == 'alarms') & (table.kind == where)]
             names = pd.Series([name for row in asked.names for name in row.split(', ') if name], dtype=object)
             print(f'alarms on {where} ones:', names.value_counts().to_dict())
+    if 'seconds' in args.parts.split(','):
         large = clean_drawing(101, 0).resize((1280, 720), Image.Resampling.BICUBIC)
         lines += [dict(pictures='1280x720', metric='seconds', fault=name, value=round(value, 3), n=3)
                   for name, value in seconds(large).items()]
+    if args.gallery and 'faces' in args.parts.split(','):
+        found = np.array(list(faces(args.gallery)))
+        lines += [dict(pictures='gallery', metric='faces', fault=what, value=int(value), n=len(found))
+                  for what, value in {'pictures with faces': (found > 0).sum(), 'faces': found.sum()}.items()]
     result = pd.DataFrame([line for line in lines if line])
+    old = pd.read_csv(args.keep) if Path(args.keep).exists() else result[:0]
+    if args.half == 'report': result = pd.concat([old[~old.metric.isin(result.metric)], result])
     print(result.to_string(index=False, na_rep=''))
     write_csv(result, Path(args.keep))
 

@@ -118,6 +118,18 @@ def cold_start(path):
                 peer=round(others, 3), ratio=round(median(b/a for a, b in pairs), 2))
 
 
+def peak_memory(path):
+    "The most memory of `mlcourse detect`, in MB, beside an interpreter that imports PyTorch alone; Linux only."
+    status = "open('/proc/self/status').read().partition('VmHWM:')[2].split()[0]"
+    def megabytes(program, *words):
+        code = f"import atexit, sys; atexit.register(lambda: print({status}, file=sys.stderr)); {program}"
+        done = subprocess.run([sys.executable, '-c', code, *words], check=True, capture_output=True, text=True)
+        return int(done.stderr.split()[-1])/1024
+    mine, other = megabytes('from mlcourse.cli import main; main()', 'detect', path), megabytes('import torch')
+    return dict(what='mlcourse detect, most memory (peer: import torch, no more)', unit='MB', ours=round(mine),
+                peer=round(other), ratio=round(other/mine, 2))
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument('--whisper', type=Path, help='the folder of a Whisper model for CTranslate2')
@@ -126,7 +138,7 @@ def main():
     peer = whisper(args.whisper) if args.whisper else None
     short = synthetic_clips().path.iloc[::20].to_list()
     detector = LanguageDetector.load()
-    rows = [import_cost(), cold_start(short[0]),
+    rows = [import_cost(), cold_start(short[0]), peak_memory(short[0]),
             compare('decode an Opus file to 16 kHz (peer: librosa.load)', load, librosa_load, short),
             compare('log-mel (peer: librosa)', log_mel, librosa_log_mel, [load(path) for path in short])]
     with tempfile.TemporaryDirectory() as folder:

@@ -18,7 +18,8 @@ steps, and learned nothing in both languages either; so the voices, and only the
 SPEECH holds train_english, train_mandarin, train_mandarin2, dev and dev_l2.parquet, real speech that is not in the
 repository; without it the accent is left out. There the collection has its English from Mandarin natives
 (speechocean762), from others (LibriSpeech: audiobooks, most readers native), or half from each; its Mandarin is the
-same each time (AISHELL-1 and words of DSPSpeech-20). The recordings of accents differ in more than the accent.
+same each time (AISHELL-1 and words of DSPSpeech-20). The recordings of accents differ in more than the accent, and
+English by Mandarin natives is tested on other speakers of the same corpus, the rest on other corpora.
 
 The rule, written down before any result: guilty is what, planted, takes 0.05 or more from the share that is right on
 clean new voices, with the whole 95% interval of the change from a clean collection; an accomplice takes as much when it

@@ -7,11 +7,14 @@ each number of validation channels learn from twice as many other channels, and 
 not matter then, so their features are random numbers, of which half of the variance is the channel's.
 
 `claim` is the share of the graders whose interval of what the image adds to the table (95%, drawn by channel) lies
-above zero, with Wilson's 95% interval; `better alone` is the share whose image, alone, has an interval above the best
-model without a picture. It prints a table and keeps it as thumbnail_chance.csv beside this script; two minutes of one
-core.
+above zero, with Wilson's 95% interval. `may advise` is the share whose card says so: it asks for enough channels, too,
+since an interval that draws from two can be one of three and no more. `better alone` is the share whose image, alone,
+has an interval above the best model without a picture. It prints a table and keeps it as thumbnail_chance.csv beside
+this script; two minutes of one core, in as many processes as there are cores.
 """
 import argparse
+from concurrent.futures import ProcessPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -26,7 +29,7 @@ from mlcourse.thumbnails.videos import label
 EACH, FEATURES = 5, 100 # videos of a channel, random numbers a picture
 
 
-def scores_of(videos, n_valid, seed):
+def scores_of(seed, videos, n_valid):
     "The card of one grader with shuffled labels; None when there is nothing to learn from."
     rng, videos = np.random.default_rng([n_valid, seed]), videos.copy()
     order = rng.permutation(len(videos))
@@ -46,14 +49,17 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('--graders', type=int, default=200)
     parser.add_argument('--channels', type=int, nargs='+', default=[2, 10, 30])
+    parser.add_argument('--workers', type=int, help='processes; as many as there are cores')
     args, table = parser.parse_args(), []
     for n_valid in args.channels:
         videos = label(simulate_table(3*EACH*n_valid, n_channels=3*n_valid, seed=n_valid))
-        found = pd.DataFrame(filter(None, (scores_of(videos, n_valid, seed) for seed in range(args.graders))))
+        with ProcessPoolExecutor(args.workers) as processes:
+            score = partial(scores_of, videos=videos, n_valid=n_valid)
+            found = pd.DataFrame(filter(None, processes.map(score, range(args.graders), chunksize=10)))
         claims, alone = found.adds_low > 0, found.auc_low > found.baseline_auc
         low, high = binomtest(int(claims.sum()), len(found)).proportion_ci(method='wilson')
         table.append({'channels': n_valid, 'videos': EACH*n_valid, 'graders': len(found), 'claim': claims.mean(),
-                      'low': low, 'high': high, 'better alone': alone.mean()})
+                      'low': low, 'high': high, 'may advise': found.may_advise.mean(), 'better alone': alone.mean()})
         print(table[-1], flush=True)
     write_csv(pd.DataFrame(table).round(4), Path(__file__).parent/'thumbnail_chance.csv')
 

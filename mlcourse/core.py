@@ -21,7 +21,7 @@ from uuid import uuid4
 
 import numpy as np
 from safetensors.numpy import load as read_tensors
-from safetensors.numpy import save_file
+from safetensors.numpy import save as tensor_bytes
 from tqdm import tqdm
 
 # %% ../nbs/library/01_core.ipynb #1fc44c3d
@@ -108,7 +108,7 @@ def atomic_path(
         mode = temporary.stat().st_mode
         try:
             yield temporary
-            temporary.chmod(mode) # safetensors makes a private file of it
+            temporary.chmod(mode) # a library may make a private file of it, as safetensors does
             temporary.replace(path)
         finally: temporary.unlink(missing_ok=True)
 
@@ -279,7 +279,7 @@ def save_weights(
     path = Path(path)
     if path.suffix != '.safetensors': raise UnreadableWeights(f"{path} should end in .safetensors.")
     tensors, inside = {k: np.asarray(v, order='C') for k, v in tensors.items()}, {'card': json.dumps(card)}
-    with atomic_path(path) as temporary: save_file(tensors, temporary, metadata=inside)
+    with atomic_path(path) as temporary: temporary.write_bytes(tensor_bytes(tensors, inside))
     with atomic_path(path.with_suffix('.json')) as temporary:
         temporary.write_text(json.dumps(card, indent=2, ensure_ascii=False)+'\n', encoding='utf-8')
 

@@ -106,8 +106,9 @@ def demo_advice(
 )->str: # HTML
     "Advice on the sample thumbnail that comes with the package."
     from mlcourse.thumbnails.advice import advise
-    from mlcourse.thumbnails.edits import sample_thumbnail
-    report = advise(sample_thumbnail())
+    from mlcourse.thumbnails.feed import sample_video
+    sample = sample_video()
+    report = advise(sample.image, title=sample.title)
     for item in report.recommendations: print(f'  {item.name}: {item.finding}')
     report.figure().savefig(folder/'advice.png', dpi=80, bbox_inches='tight')
     return report.to_html()

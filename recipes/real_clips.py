@@ -1,4 +1,5 @@
-"""Pick the real voices that ship: data/real_clips.parquet, and six clips of them in mlcourse/clips/real.
+"""Pick the real voices that ship: data/real_clips.parquet and data/contest_clips.parquet; six of the first in
+mlcourse/clips/real.
 
     python recipes/real_clips.py SPEECH     # a minute of one core
 
@@ -29,7 +30,7 @@ def spoken_words(clips, settings):
     name = clips['clip'].str.extract(r'-(?P<word>\d+)-(?P<take>\d+)\.wav$').astype(int)
     clips = clips.assign(split=clips['speaker'].map(split), word=[settings['words'][n] for n in name['word']],
                          license=settings['copyright'])
-    wanted = clips['role'] == np.where(clips['split'] == 'test', 'course', 'train')
+    wanted = clips['role'] == clips['split'].map(dict(train='train', valid='train', test='course', contest='contest'))
     return clips[wanted & (name['take'] <= clips['split'].map(settings['takes']))]
 
 
@@ -67,6 +68,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument('speech', type=Path, help='holds train_english.parquet and train_mandarin.parquet')
     parser.add_argument('--out', type=Path, default=ROOT/'data'/'real_clips.parquet')
+    parser.add_argument('--contest', type=Path, default=ROOT/'data'/'contest_clips.parquet')
     parser.add_argument('--package', type=Path, default=ROOT/'mlcourse'/'clips'/'real', help='where six go')
     parser.add_argument('--settings', type=Path, default=HERE/'real_clips.yaml')
     args = parser.parse_args()
@@ -76,12 +78,14 @@ def main():
     clips['role'] = roles(clips, read_ledger(HERE/'ledger.csv'))
     chosen = pd.concat([spoken_words(clips, settings), read_sentences(clips, settings)])
     chosen = chosen.rename(columns={'clip': 'path'}).sort_values('path', ignore_index=True)[[*COLUMNS, 'word', 'audio']]
-    with atomic_path(args.out) as path: chosen.to_parquet(path, index=False)
+    kept = chosen['split'] == 'contest'
+    for out, some in ((args.contest, chosen[kept]), (args.out, chosen := chosen[~kept])):
+        with atomic_path(out) as path: some.to_parquet(path, index=False)
+        print(f'{out.name}: {len(some)} clips, {out.stat().st_size/1e6:.1f} MB')
     args.package.mkdir(parents=True, exist_ok=True)
     make_examples(args.package, chosen, settings)
     count = chosen.groupby(['corpus', 'split', 'language'])
     print(count.agg(clips=('path', 'size'), speakers=('speaker', 'nunique'), seconds=('duration_s', 'sum')).round(1))
-    print(f'{len(chosen)} clips, {args.out.stat().st_size/1e6:.1f} MB')
 
 
 if __name__ == '__main__': main()

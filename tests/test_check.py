@@ -205,9 +205,18 @@ def test_limits_of_notebooks(project, edit, told):
 
 def test_limits_of_the_course(project):
     "Shorter lines and cells than in a module."
-    save(project/'nbs/course/01_try.ipynb', new_code_cell('x = 1 #' + '-'*90), new_code_cell('x\n\n'*26))
+    save(project/'nbs/course/words.ipynb', new_code_cell('x = 1 #' + '-'*90), new_code_cell('x\n\n'*26))
     wide, tall = rules.notebook_findings(project)
     assert 'at most 95' in wide and '26 lines: at most 25' in tall
+
+
+def test_a_lesson_says_how_long_it_takes_and_opens_in_colab(project):
+    lesson = project/'nbs/course/01_try.ipynb'
+    save(lesson, new_markdown_cell('# Try'), new_code_cell('x = 1'))
+    assert len(rules.notebook_findings(project)) == 3
+    address = f'{rules.COLAB}/nbs/course/01_try.ipynb'
+    save(lesson, new_markdown_cell(f'# Try\n\n*40 minutes.* [Colab]({address})'), new_code_cell(rules.INSTALL))
+    assert not rules.notebook_findings(project)
 
 
 def test_links(project):

@@ -27,7 +27,7 @@ def test_the_command_is_installed():
     assert subprocess.run([Path(sys.executable).parent/'mlcourse', '--help'], capture_output=True).returncode == 0
 
 
-@pytest.mark.parametrize('command', ['detect', 'advise', 'collect', 'demo', 'app'])
+@pytest.mark.parametrize('command', ['detect', 'advise', 'collect', 'contest', 'demo', 'app'])
 def test_help_shows_an_example(command):
     done = mlcourse(command, '--help')
     assert done.returncode == 0 and f'example: mlcourse {command}' in done.stdout
@@ -40,7 +40,8 @@ def test_help_is_quick_and_loads_no_torch():
 
 
 @pytest.mark.parametrize('wrong', [[], ['nonsense'], ['detect'], ['advise'], ['collect', '@channel'],
-                                   ['detect', '--nonsense', 'a.wav'], ['app'], ['app', 'nonsense']])
+                                   ['detect', '--nonsense', 'a.wav'], ['app'], ['app', 'nonsense'],
+                                   ['contest'], ['contest', 'score']])
 def test_wrong_usage(wrong):
     done = mlcourse(*wrong)
     assert done.returncode == 2 and 'usage: mlcourse' in done.stderr and not done.stdout

@@ -25,7 +25,7 @@ def imports(folder):
 def test_every_import_is_declared_and_pinned(folder):
     config = configparser.ConfigParser()
     config.read(ROOT/'settings.ini', encoding='utf-8')
-    extras = [] if folder == 'mlcourse' else ['dev', 'site', 'voices', 'teacher']
+    extras = ['scale'] if folder == 'mlcourse' else ['dev', 'scale', 'site', 'voices', 'teacher']
     wanted = ['requirements', *[f'{extra}_requirements' for extra in extras]]
     lines = ' '.join(config['DEFAULT'][key] for key in wanted).split()
     declared = {re.match(r'[\w-]+', line)[0].replace('-', '_').lower() for line in lines}

@@ -12,9 +12,8 @@ from PIL import Image
 from conftest import PICTURES
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import example_clips
-from mlcourse.thumbnails.edits import sample_thumbnail
 from test_apps import answer, APP, FILES, voice
-from test_thumbnail_app import ALL_EDITS, APP as THUMBNAIL_APP, FIRST
+from test_thumbnail_app import ALL_EDITS, APP as THUMBNAIL_APP
 
 pytestmark = [pytest.mark.skipif(not PICTURES, reason='MLCOURSE_PICTURES names no folder for them'),
               pytest.mark.parametrize('kind', ['voila'], indirect=True)]
@@ -57,7 +56,7 @@ def test_language_app(open_app, tmp_path, name, width, scale):
 
 def test_thumbnail_app(open_app):
     page = open_app(THUMBNAIL_APP, width=800, device_scale_factor=1.5)
-    page.set_input_files(FIRST, sample_thumbnail())
+    page.get_by_role('button', name='Try the sample').click()
     page.wait_for_selector(ALL_EDITS)
     page.wait_for_timeout(500)
     save(whole(page), 'thumbnail_app')

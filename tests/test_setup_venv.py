@@ -64,10 +64,10 @@ def test_second_run_does_nothing(script, project, asked):
                       '--editable', '.']]
     assert script.main([], root=project) == 0 and len(asked) == 1
     # The tests' packages come on top, and stay.
-    assert script.main(['--dev'], root=project) == 0 and asked[-1][-1] == '.[dev,site]' and len(asked) == 2
+    assert script.main(['--dev'], root=project) == 0 and asked[-1][-1] == '.[dev,scale,site]' and len(asked) == 2
     assert script.main(['--dev'], root=project) == 0 and script.main([], root=project) == 0 and len(asked) == 2
     with (project/'constraints.txt').open('a') as file: file.write('# changed\n')
-    assert script.main([], root=project) == 0 and asked[-1][-1] == '.[dev,site]' and len(asked) == 3
+    assert script.main([], root=project) == 0 and asked[-1][-1] == '.[dev,scale,site]' and len(asked) == 3
     # A folder that was moved needs a new one.
     (project/'.venv/old').touch()
     moved = project.rename(project.parent/'moved')

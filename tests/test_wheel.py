@@ -51,7 +51,7 @@ def test_what_is_not_code_comes_too(installed):
         return {name.as_posix() for name in found}
     wanted, have = names(ROOT/'mlcourse'), names(Path(done.stdout.strip()).parent)
     assert wanted <= have, wanted - have
-    assert {name.split('/')[0] for name in have} >= {'static', 'weights', 'clips', 'images', 'photos'}
+    assert {name.split('/')[0] for name in have} >= {'static', 'weights', 'clips', 'images', 'photos', 'entries'}
 
 
 def test_detect_on_the_clips_that_come_with_it(installed):

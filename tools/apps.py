@@ -19,7 +19,7 @@ INTEGRITY = 'sha512-Ud/+EBo6mhuaQWt/OjaOk0iNWjXqJoeeMFr6xQEERZdIZH2OWpGzuujz7lfu
 SHARED = {audio: ['SAMPLE_RATE', 'CANCELLED'],
           spectrogram: ['N_FFT', 'HOP_LENGTH', 'N_MELS', 'F_MIN', 'F_MAX', 'TOP_DB'],
           vad: ['FRAME', 'TRIM_DB', 'SILENCE_DB', 'MIN_SOUND_S'],
-          detector: ['BLOCK', 'MAX_SECONDS', 'SPAN', 'STEP', 'LEAST', 'SWITCH', 'MIXED_S']}
+          detector: ['BLOCK', 'MAX_SECONDS', 'SPAN', 'STEP', 'LEAST', 'SWITCH', 'DOUBT', 'MIXED_S']}
 PAGES = ['detect.html', 'detect.js', 'detect_worker.js', 'detector.js', 'language_app.css', # of both pages: in static/
          'feed.html', 'feed.css', 'feed.js', 'feed_page.js', 'try.css', 'widgets.css', 'widgets.js']
 

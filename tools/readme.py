@@ -8,6 +8,7 @@ from posixpath import normpath
 
 import nbformat
 from nbconvert import MarkdownExporter
+from traitlets.config import Config
 
 from notebooks import ROOT, directives
 
@@ -29,10 +30,12 @@ def render(nb):
         else: cell.source = '\n'.join(cell.source.splitlines()[len(directives(cell)):])
     nb.metadata['language_info'] = {'name': 'python'}  # nbdev_clean takes it out; it colours the code
     resources = {'output_files_dir': FIGURES, 'unique_key': 'index'}
-    text, resources = MarkdownExporter().from_notebook_node(nb, resources)
+    hidden = Config(TagRemovePreprocessor=dict(enabled=True, remove_input_tags=['hide-input']))
+    text, resources = MarkdownExporter(config=hidden).from_notebook_node(nb, resources)
+    text = re.sub(r'<figure.*?</figure>', '', text) # GitHub plays no sound; the text beside it links to the files
     # GitHub shows the text of a style element, which pandas puts before every table.
     text = re.sub(r'<style scoped>.*?</style>\n?', '', text, flags=re.S)
-    text = text.replace('![png]', '![figure]')
+    text = re.sub(r'!\[(png|jpeg)\]', '![figure]', text)
     text = '\n'.join(line.rstrip() for line in text.splitlines())
     text = HEADER + re.sub(r'\n{3,}', '\n\n', text).strip() + '\n'
     return text, {str(PurePosixPath(k)): v for k, v in resources['outputs'].items()}

@@ -13,6 +13,8 @@ LINE, COURSE_LINE, COURSE_CELL = 120, 95, 25 # characters, characters, lines tha
 SHARED = {'core', 'evaluation', 'pages', 'widgets'} # what both projects use of the library
 SCRIPTS = 'benchmarks', 'recipes', 'tests', 'tools'
 SYS_PATH = r'(?m)^\s*sys\.path\.(insert|append)'
+COLAB = 'https://colab.research.google.com/github/mlcourse/mlcourse/blob/main'
+INSTALL = '%pip install -q ./mlcourse'
 DETAILS = r'(?s)<details.*?</details>'
 
 
@@ -61,12 +63,21 @@ def markdown_findings(text, hidden, course):
     if re.search(r'(?m)^(    |\t)', ''.join(re.findall(DETAILS, prose))): yield 'a folded answer is indented: fence it'
 
 
+def lesson_findings(name, nb):
+    "What a lesson lacks at its top: how long it takes, and a way to run it on Colab."
+    first, code = nb.cells[0].source, [cell.source for cell in nb.cells if cell.cell_type == 'code']
+    if not re.search('minute|hour', first): yield 'how long does it take?'
+    if f'{COLAB}/{name}' not in first: yield 'no link that opens it in Colab'
+    if code and INSTALL not in code[0]: yield f'the first code cell does not install the course on Colab: {INSTALL}'
+
+
 def notebook_findings(root=ROOT):
     "What is wrong with the notebooks."
     findings = []
     for name, nb in notebooks_of(root):
         course = name.startswith('nbs/course/')
         hidden = {line.strip() for cell in nb.cells if 'hide' in directives(cell) for line in cell.source.splitlines()}
+        if re.match(r'nbs/course/\d', name): findings += [f'{name}: {text}' for text in lesson_findings(name, nb)]
         for cell in nb.cells:
             code = cell.cell_type == 'code'
             found = code_findings(cell, course) if code else markdown_findings(cell.source, hidden, course)

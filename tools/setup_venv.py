@@ -165,7 +165,7 @@ def install(root, pip, dev, torch):
     if torch == 'cpu': run(root, *pip, *cpu_pair(root))
     # On sys.path, not found by a hook: any folder called mlcourse beside a notebook would come before that.
     run(root, *pip, '--constraint', 'constraints.txt', '--config-settings', 'editable_mode=compat',
-        '--editable', '.[dev,site]' if dev else '.')
+        '--editable', '.[dev,scale,site]' if dev else '.')
     # uv compiles nothing, and left to the first start that is slow.
     print('  Compiling what is imported first', flush=True)
     ask(program(root/'.venv', 'python'), '-W', 'ignore', '-c', 'import fastai.vision.all',

@@ -5,10 +5,10 @@
 # %% auto #0
 __all__ = ['COLUMNS', 'MIN_BYTES', 'LANGUAGE_NAMES', 'FLEURS_URL', 'FLEURS_LICENSE', 'FLEURS_LANGUAGES', 'FLEURS_SPLITS', 'ROLES',
            'MIN_SIMILARITY', 'MIN_CORRELATION', 'UnreadableTable', 'read_clips', 'example_clips', 'real_examples',
-           'replay_clips', 'synthetic_clips', 'real_clips', 'clip_seconds', 'language_code', 'UnusableFolder',
-           'folder_clips', 'read_fleurs_table', 'UnusableArchive', 'unpack', 'fleurs_clips', 'source', 'window_starts',
-           'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'trainable', 'fingerprint',
-           'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
+           'replay_clips', 'synthetic_clips', 'real_clips', 'contest_clips', 'clip_seconds', 'language_code',
+           'UnusableFolder', 'folder_clips', 'read_fleurs_table', 'UnusableArchive', 'unpack', 'fleurs_clips', 'source',
+           'window_starts', 'windows', 'split_by_speaker', 'split_by_corpus', 'read_ledger', 'roles', 'trainable',
+           'fingerprint', 'maximal_cross_correlation', 'duplicates', 'shortcut_features', 'probe_shortcuts']
 
 # %% ../../nbs/language/04_clips.ipynb #821a3bc0
 import csv, hashlib, os, shutil, tarfile, unicodedata, warnings
@@ -85,6 +85,11 @@ def synthetic_clips()->pd.DataFrame: # about 400 rows
 def real_clips()->pd.DataFrame: # one row a word or sentence; also `word`, and `audio`, the bytes of an Ogg Opus file
     "Real voices of the repository's data/real_clips.parquet; `path` is a name only, the sound is in `audio`."
     return pd.read_parquet(_in_repository('real_clips.parquet', 'real_examples'))
+
+# %% ../../nbs/language/04_clips.ipynb #6d32745f
+def contest_clips()->pd.DataFrame: # as `real_clips`: the twenty words of six people
+    "Voices on which other people's answers are scored: data/contest_clips.parquet of the repository."
+    return pd.read_parquet(_in_repository('contest_clips.parquet', 'real_examples'))
 
 # %% ../../nbs/language/04_clips.ipynb #8ef2361c
 MIN_BYTES = 100 # a second; Opus at 6 kb/s, about the thriftiest that people use, takes 750

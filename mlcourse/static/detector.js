@@ -275,9 +275,8 @@ function averageWindows(windows) { // of [logits, speech]
   return [windows[0][0].map((_, k) => mean(([logits]) => logits[k])), mean(([, speech]) => speech)];
 }
 
-async function scoreWindows(heard, run, {card, layers}, about) { // -> [[logits, speech], ...]
-  const {frames, bottleneck, score} = await encodeSpeech(heard, run, about);
-  const size = Math.min(roundToEven(card.window_s * 25), score.length), starts = windowStarts(score.length, size);
+function scoreFrames({frames, bottleneck, score}, seconds, layers) { // of windows -> [[logits, speech], ...]
+  const size = Math.min(roundToEven(seconds * 25), score.length), starts = windowStarts(score.length, size);
   const part = (rows, i) => rows.slice(i, i + size);
   return starts.map(i => classify(summarise(part(frames, i), part(bottleneck, i), part(score, i)), layers));
 }
@@ -337,6 +336,12 @@ function switchTimes(path, logs, centres) { // when the path goes from one state
   });
 }
 
+function maySwitch(encoded, chances, {card, layers}, about) { // does any short window doubt the whole?
+  const seconds = about.SPAN / 100, best = indexOfLargest(chances);
+  return scoreFrames(encoded, seconds, layers)
+    .some(said => applyCalibration(card.calibration, said, seconds, about)[0][best] < about.DOUBT);
+}
+
 async function findSwitches(heard, run, {card, layers}, about) { // frames: the first, those of a switch, the end
   const {SPAN, STEP, LEAST, SWITCH} = about, end = heard.spoken.length;
   const starts = linspace(0, end - SPAN, 1 + Math.max(Math.ceil((end - SPAN) / STEP), 0))
@@ -354,14 +359,17 @@ async function findSwitches(heard, run, {card, layers}, about) { // frames: the 
   return [0, ...times.map(t => Math.floor(Math.trunc(t) / 4) * 4), end];
 }
 
-async function findStretches(heard, whole, run, weights, about) { // of one answer each
-  const switches = await findSwitches(heard, run, weights, about), stretches = [];
+async function findStretches(heard, encoded, whole, run, weights, about) { // of one answer each
+  const doubt = maySwitch(encoded, whole[1], weights, about), stretches = [];
+  const switches = doubt ? await findSwitches(heard, run, weights, about) : [0, heard.spoken.length];
   for (let i = 0; i < switches.length - 1; i++) {
     const [a, b] = [switches[i], switches[i + 1]], part = slice(heard, a, b), seconds = sum(part.spoken) / 100;
     let answer = ['unsure', null, 0];
     if (switches.length == 2) answer = whole;
-    else if (seconds >= about.LEAST / 100)
-      answer = decide(await scoreWindows(part, run, weights, about), seconds, weights.card, about);
+    else if (seconds >= about.LEAST / 100) {
+      const {card, layers} = weights, again = await encodeSpeech(part, run, about);
+      answer = decide(scoreFrames(again, card.window_s, layers), seconds, card, about);
+    }
     const [language, , confidence] = answer, end_s = heard.start + b / 100, last = stretches.at(-1);
     if (last?.language == language) Object.assign(last, {end_s, confidence: Math.max(confidence, last.confidence)});
     else stretches.push({start_s: heard.start + a / 100, end_s, language, confidence});
@@ -394,8 +402,9 @@ export async function predict(samples, weights, run, about) { // run(numbers, sh
     language, confidence, warnings, segments: [], spoken: [], ...more,
     probabilities: Object.fromEntries(languages.map((name, i) => [name, chances[i]]))});
   if (!(heard?.sound >= MIN_SOUND_S)) return answer('unsure', languages.map(() => 1 / languages.length), 0);
-  const whole = decide(await scoreWindows(heard, run, weights, about), heard.sound, card, about);
-  const segments = await findStretches(heard, whole, run, weights, about);
+  const encoded = await encodeSpeech(heard, run, about);
+  const whole = decide(scoreFrames(encoded, card.window_s, weights.layers), heard.sound, card, about);
+  const segments = await findStretches(heard, encoded, whole, run, weights, about);
   const end = Math.min(heard.start + heard.spoken.length / 100, used.length / SAMPLE_RATE);
   const spoken = runs(heard.spoken).map(([a, b]) => [heard.start + a / 100, Math.min(heard.start + b / 100, end)]);
   const clear = Object.values(clearlyThere(segments, about)).sort((a, b) => b - a);

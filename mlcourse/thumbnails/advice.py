@@ -6,7 +6,7 @@
 __all__ = ['CLAIMS', 'RULES', 'MIN_SEVERITY', 'FOCAL', 'BLENDS', 'LEAST_CONTRAST', 'MOST_WORDS', 'REPEATED', 'LIMIT_MB',
            'TONE_RULES', 'QUICK', 'LAYOUT_RULES', 'FIX_ORDER', 'ORANGE', 'SEVERITY_WORDS', 'STRENGTHS', 'PAGE_COLOURS',
            'STYLE', 'ramp', 'Study', 'Rule', 'share', 'severities', 'regressions', 'apply_fix', 'fix_all', 'draw_guide',
-           'Recommendation', 'Strength', 'strengths', 'beats_baselines', 'grader_change', 'Report', 'advise',
+           'Recommendation', 'Strength', 'strengths', 'may_advise', 'grader_change', 'Report', 'advise',
            'at_list_sizes', 'picture_url', 'list_sizes_html', 'as_page']
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #646e1859
@@ -465,12 +465,11 @@ def strengths(
     return [STRENGTHS[name].text for name in sorted(degree, key=degree.get, reverse=True)[:most] if degree[name] > 0.2]
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #f0736874
-def beats_baselines(
+def may_advise(
     grader, # its `card` is a dict
 )->bool:
-    "Whether a grader's card shows that its AUC is above that of the best baseline, interval and all."
-    card = getattr(grader, 'card', None) or {}
-    return 'auc_low' in card and 'baseline_auc' in card and float(card['auc_low']) > float(card['baseline_auc'])
+    "Whether a grader's card says that the image adds something to the table, so that it may be asked about edits."
+    return bool((getattr(grader, 'card', None) or {}).get('may_advise'))
 
 def grader_change(
     grader, # its `predict(image)` has a `probability`
@@ -496,9 +495,10 @@ class Report:
     recommendations: list # of Recommendation, worst first
     probability: float # from the grader; None without one
     threshold: float # views a day that the grader's probability is about; None without one
-    grader: object = None # only if it beats its baselines: then edits are shown to it
+    grader: object = None # only if it may advise: then edits are shown to it
     neighbours: tuple = () # RGB pictures that it will stand among
     original: Image.Image = None # as it came, at most 3840 px long
+    age_stratified: bool = False # then the probability is of being among the best videos of its age
 
     @cached_property
     def strengths(self): return strengths(self.properties) # sentences, at most three
@@ -545,14 +545,14 @@ class Report:
     def grade(self):
         "What the grader says and what it is worth; None without a grader."
         if self.probability is None: return None
-        return (f"The grader gives this picture a {self.probability:.0%} chance "
-                f"to be above {self.threshold:g} views a day. "
+        best = 'among the best videos of its age' if self.age_stratified else f'above {self.threshold:g} views a day'
+        return (f"The grader gives this picture a {self.probability:.0%} chance to be {best}. "
                 "It saw only the picture, and pictures decide little: read it as a curiosity, not as a forecast.")
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #cdb1a874
 @patch
 def grader_effect(self:Report, item:Recommendation):
-    "What the edit does to the probability, in a sentence; None without an edit or a grader that beats its baselines."
+    "What the edit does to the probability, in a sentence; None without an edit or a grader that may advise."
     if not (self.grader and item.preview): return None
     median, low, high = grader_change(self.grader, item.image, item.preview)
     meaning = 'which may be nothing' if low <= 0 <= high else 'for this grader, on its own kind of videos'
@@ -576,8 +576,9 @@ def advise(
                             found[name], image, properties) for name in worst_first]
     prediction = grader.predict(image) if grader else None
     return Report(image, title, properties, items, prediction and float(prediction.probability),
-                  prediction and float(prediction.threshold), grader if grader and beats_baselines(grader) else None,
-                  tuple(open_picture(each) for each in neighbours), original)
+                  prediction and float(prediction.threshold), grader if may_advise(grader) else None,
+                  tuple(open_picture(each) for each in neighbours), original,
+                  getattr(prediction, 'age_stratified', False))
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #359df0aa
 PAGE_COLOURS = (255, 255, 255), (15, 15, 15) # light and dark

@@ -17,7 +17,7 @@ from ipywidgets import HTML, Text, VBox
 from traitlets import Dict
 
 from ..pages import escaped, image_address, picture_html, STATIC, static_text
-from .advice import advise, as_page, beats_baselines, Report, STYLE as REPORT_STYLE
+from .advice import advise, as_page, may_advise, Report, STYLE as REPORT_STYLE
 from .feed import difference, feed_data, feed_measures, feed_page, feed_picture, NEIGHBOURS
 from .feed import sample_video, shipped_videos, Video
 from .images import load_image, UnreadableImage
@@ -139,8 +139,8 @@ def about_grader(
 )->str:
     "What to know of a grader before reading its numbers, in a sentence or two."
     if not grader: return 'No grader is used.'
-    if beats_baselines(grader): return f'{grader}. It beat its baselines, so it is asked about edits, too.'
-    return f'{grader}. Its card does not show that it beats its baselines, so it is not asked about edits.'
+    if may_advise(grader): return f'{grader}. To it the image adds something, so it is asked about edits, too.'
+    return f'{grader}. Its card does not show that the image adds anything, so it is not asked about edits.'
 
 # %% ../../nbs/thumbnails/11_app.ipynb #65fb08a3
 class FeedView(anywidget.AnyWidget):

@@ -22,7 +22,7 @@ from scipy.stats import norm, ttest_ind
 from ..core import DownloadFailed, open_binary, reason
 from .collect import _with_backoff, fetch_image, IMAGE_URL, SIZES, TooManyFailures
 from .images import load_image, UnreadableImage
-from .videos import as_videos, BadVideos, numeric_dates, to_date, VIDEO_ID
+from .videos import as_videos, BadVideos, FURTHER, numeric_dates, to_date, VIDEO_ID
 
 # %% ../../nbs/thumbnails/04_studio.ipynb #5a7ab211
 HEADERS = { # column -> its header: English (to August 2026 and since), German, French, Spanish, Portuguese, Japanese
@@ -197,7 +197,7 @@ def _period(source):
     dates = pd.to_datetime(list(found.groups()) if found else [None]*2, utc=True, errors='coerce')
     return tuple(None if pd.isna(date) else date for date in dates)
 
-ADDED = {'impressions': 'Int64', 'click_through_rate': 'Float64', 'watch_hours': 'Float64'} # columns beside `COLUMNS`
+ADDED = {name: FURTHER[name] for name in ('impressions', 'click_through_rate', 'watch_hours')} # beside `COLUMNS`
 
 def _to_table(cells, observed_at):
     "The cells of an export as a videos table with the `ADDED` columns."
