@@ -1,5 +1,5 @@
 """predict_many with worker processes: the same rows, Ctrl-C stops them all, a script without a guard hears of it."""
-import io, os, re, signal, subprocess, sys, threading, time
+import io, os, re, signal, subprocess, sys, time
 from multiprocessing import active_children
 
 import pandas as pd
@@ -89,19 +89,20 @@ def test_a_script_from_standard_input_gets_a_sentence_that_fits():
     assert 'OSError: Worker processes cannot read a program from standard input; save it' in done.stderr
 
 
-def test_a_worker_that_is_killed_takes_no_row_with_it(tmp_path, monkeypatch):
+def test_a_worker_that_is_killed_takes_no_row_with_it(monkeypatch):
     "Killed at work, and for each clip of one kind, as when memory runs out: the other rows are there."
+    import tqdm
     from mlcourse.language.detector import LanguageDetector
     path = example_clips().path.iloc[0]
     detector = LanguageDetector.load()
-    def kill_some():
-        for wait in (6, 3):
-            time.sleep(wait)
-            for child in active_children()[:1]: os.kill(child.pid, signal.SIGKILL)
-    thread = threading.Thread(target=kill_some)
-    thread.start()
-    try: table = detector.predict_many([path]*600, workers=2)
-    finally: thread.join()
+    class Bar(tqdm.tqdm):
+        def __iter__(self):
+            for n, one in enumerate(self.iterable):
+                if n in (20, 300): active_children()[0].kill()
+                yield one
+    with monkeypatch.context() as patched:
+        patched.setattr(tqdm, 'tqdm', Bar)
+        table = detector.predict_many([path]*600, workers=2)
     assert len(table) == 600 and (table.error == '').all() and (table.source == path).all()
     monkeypatch.setattr('mlcourse.language.detector._to_send', lambda one: Killer() if one == 'kill' else one)
     table = detector.predict_many([path, path, 'kill', path], workers=2)
