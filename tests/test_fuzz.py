@@ -28,7 +28,8 @@ def check(kind, n):
 def test_a_few(kind): check(kind, FEW.get(kind, 300))
 
 
-@pytest.mark.parametrize('kind, number', [('archives', 3588), ('predict', 993), ('tables', 18), ('tables', 274)])
+@pytest.mark.parametrize('kind, number', [('archives', 3588), ('predict', 993),
+                                          ('tables', 18), ('tables', 274), ('tables', 9021)])
 def test_what_was_found(kind, number):
     assert not fuzz.try_kind(kind, 1, number)[1]
 

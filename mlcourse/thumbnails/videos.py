@@ -38,7 +38,8 @@ def numeric_dates(
     texts:pd.Series, # a column of texts, such as '31.01.2024' or '1/31/2024 18:30'
 )->pd.Series: # dates without a time zone; what cannot be told is missing
     "Dates as day and month, or month and day, and year, in the order that the column itself shows."
-    parts = texts.str.extract(r'^(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?!\d)(?:,? (\d{1,2}:\d\d(?::\d\d)?))?')
+    parts = texts.astype(object).str.extract( # its numbers know nan
+        r'^(\d{1,2})([-/.])(\d{1,2})[-/.](\d{4}|\d{2})(?!\d)(?:,? (\d{1,2}:\d\d(?::\d\d)?))?')
     one, two = (pd.to_numeric(parts[i]) for i in (0, 2))
     day_first, month_first = (one > 12).any() or (parts[1] == '.').any(), (two > 12).any()
     if day_first == month_first: return pd.Series(pd.NaT, index=texts.index)
