@@ -6,10 +6,10 @@
     python benchmarks/advice_quality.py --votes ~/votes
 
 The first takes the half that is reported, the second the half the rules were tuned on. The third makes the pages of a
-blind vote: 60 pairs of thumbnails, before and after all fixes together; `--seed 2` makes others. Somebody who has not
-seen key.csv writes `left` or `right`, the one they would rather put up, beside each pair in votes.csv, and the fourth
-counts, with the interval (Wilson, 95%) of the share that prefers the fixed one, and keeps both (advice_votes.csv,
-advice_vote_shares.csv).
+blind vote: 60 pairs of thumbnails, before and after all fixes together; `--seed 2` makes others, `--pairs 120` more.
+Somebody who has not seen key.csv writes `left` or `right`, the one they would rather put up, beside each pair in
+votes.csv, and the fourth counts, with the interval (Wilson, 95%) of the share that prefers the fixed one, and keeps
+both (advice_votes.csv, advice_vote_shares.csv).
 
 gallery.parquet holds real thumbnails (columns video_id, source, image as JPEG bytes), photos.parquet photographs (name,
 image) to compose thumbnails from, and the folder of fonts Anton-Regular.ttf, BebasNeue-Regular.ttf and the bold faces
@@ -526,6 +526,7 @@ def main():
     parser.add_argument('--fonts', default='fonts', help='the folder of the fonts')
     parser.add_argument('--sheets', help='a folder for the pages of a blind vote; nothing else is done')
     parser.add_argument('--seed', type=int, default=0, help='of the pages: other faults on other photographs')
+    parser.add_argument('--pairs', type=int, default=60, help='to try; those that no edit helps are left out')
     parser.add_argument('--votes', type=Path, help='that folder, when there are votes in it; nothing else is done')
     parser.add_argument('--half', choices=SEEDS, default='report')
     parser.add_argument('--drawn', type=int, default=3*N_DRAWN, help='how many drawn thumbnails (300)')
@@ -538,7 +539,7 @@ def main():
     args = parser.parse_args()
     global FONTS
     FONTS = Path(args.fonts)
-    if args.sheets: return sheets(args.photos, args.sheets, args.seed)
+    if args.sheets: return sheets(args.photos, args.sheets, args.seed, args.pairs)
     if args.votes:
         votes, shares = count_votes(args.votes)
         print(shares.to_string(index=False))
