@@ -88,7 +88,7 @@ def _runs(pid):
 
 def _sweep(path):
     "Remove the temporary files beside `path` of runs that were killed."
-    form = re.compile(re.escape(f'.{path.stem}-')+r'(\d+)-[0-9a-f]{8}'+re.escape(path.suffix))
+    form = re.compile(r'\..+-(\d+)-[0-9a-f]{8}'+re.escape(path.suffix))
     for name in os.listdir(path.parent):
         found = form.fullmatch(name)
         if found and not _runs(int(found[1])): path.with_name(name).unlink(missing_ok=True)
