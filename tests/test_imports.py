@@ -1,5 +1,5 @@
 """Every library that is imported is declared in settings.ini, for mlcourse itself in its requirements, and pinned."""
-import ast, configparser, re, subprocess, sys
+import ast, configparser, os, re, subprocess, sys
 from pathlib import Path
 
 import pytest
@@ -35,7 +35,8 @@ def test_every_import_is_declared_and_pinned(folder):
 
 
 def test_a_folder_of_the_same_name_is_in_nobodys_way(tmp_path):
-    "Whoever cloned the course into their home folder and works there has one."
+    "Whoever cloned the course into their home folder and works there has one. What counts is how it is installed."
     (tmp_path/'mlcourse').mkdir()
     code = "import mlcourse.pages; print(mlcourse.__version__, mlcourse.pages.static_text('page.css')[:1])"
-    subprocess.run([sys.executable, '-c', code], cwd=tmp_path, check=True)
+    environment = {name: value for name, value in os.environ.items() if name != 'PYTHONPATH'}
+    subprocess.run([sys.executable, '-c', code], cwd=tmp_path, env=environment, check=True)
