@@ -61,15 +61,15 @@ def read_watch(folder, settings, languages):
 
 def train(net, clips, sounds, teacher_features, watch, languages, recipe, checkpoints, **settings):
     "The runs, and the heads, in place; `checkpoints` is a folder."
-    windows = WindowDataset(clips, sounds, languages, recipe['windows_an_epoch'], shares=recipe['shares'],
-                            teacher_features=teacher_features)
     for number, run in enumerate(recipe['runs'], 1):
+        windows = WindowDataset(clips, sounds, languages, recipe['windows_an_epoch'],
+                                shares=run.get('shares', recipe['shares']), teacher_features=teacher_features)
         start = copy.deepcopy(net)
         fit_network(net, windows, watch, run['epochs'], run['learning_rate'], recipe['batch_size'],
                     ema_decay=recipe['ema_decay'], checkpoint=checkpoints/f'run_{number}.pt', **settings)
         interpolate_weights(net, start, run['weight_interpolation'])
     heads = recipe['heads']
-    windows = WindowDataset(clips, sounds, languages, heads['windows'], seed=heads['seed'], shares=recipe['shares'],
+    windows = WindowDataset(clips, sounds, languages, heads['windows'], seed=heads['seed'], shares=heads['shares'],
                             out_of_set_share=heads['out_of_set_share'])
     fit_heads(net, windows, workers=settings['workers'])
     return net
