@@ -99,6 +99,7 @@ def _client(scheduler, workers):
     try:
         import dask
         from distributed import Client, LocalCluster
+        from tornado.ioloop import PeriodicCallback
     except ImportError as error: raise NoScheduler("This needs Dask: pip install 'mlcourse[scale]'.") from error
     if scheduler:
         try: client = Client(scheduler, timeout=20)
@@ -108,38 +109,47 @@ def _client(scheduler, workers):
         return
     with (dask.config.set({'distributed.scheduler.allowed-failures': 0}),
           LocalCluster(n_workers=workers, threads_per_worker=1, dashboard_address=None, silence_logs=50) as cluster,
-          Client(cluster) as client): yield client
+          Client(cluster) as client):
+        # Dask gives a worker up that dies before its start is noticed; asked for as many again, it starts one.
+        refill = PeriodicCallback(partial(cluster.scale, len(cluster.workers)), 2000)
+        cluster.loop.add_callback(refill.start)
+        try: yield client
+        finally: cluster.loop.add_callback(refill.stop)
+
 
 # %% ../nbs/library/06_scale.ipynb #ee1f108e
-POISONED = 'The process that read this file died, twice; look at it alone.'
+POISONED = 'The process that read this file died, even with nothing beside it; look at it alone.'
 
 class _Job:
     "The pieces of shards that are being answered, and those that have been."
     def __init__(self, client, items, work, shard_size):
         self.client, self.items, self.work, self.size = client, items, work, shard_size
         self.running, self.parts = {}, defaultdict(dict)
+        self.suspects = [] # indices of items whose process died, perhaps of another's fault
 
-    def start(self, first, last, tries=0):
+    def start(self, first, last):
         future = self.client.submit(answer_items, self.items[first:last], self.work, pure=False)
-        self.running[future.key] = first, last, tries
+        self.running[future.key] = first, last
         return future
 
     def start_shard(self, number): return self.start(number*self.size, min((number+1)*self.size, len(self.items)))
 
-    def end(self, future):
+    def end(self, future, alone=False):
         "Futures of what has to be done again, and the rows when a shard is complete: (list, number, rows or None)."
         from distributed import KilledWorker
-        first, last, tries = self.running.pop(future.key)
+        first, last = self.running.pop(future.key)
         number, middle = first//self.size, (first+last)//2
-        if future.status == 'error' and isinstance(future.exception(), KilledWorker):
-            if last-first > 1: return [self.start(first, middle), self.start(middle, last)], number, None
-            if not tries: return [self.start(first, last, 1)], number, None
-            rows = [{'source': self.items[first], 'error': POISONED}]
-        else: rows = future.result()
+        if not (future.status == 'error' and isinstance(future.exception(), KilledWorker)): rows = future.result()
+        elif alone: rows = [{'source': self.items[first], 'error': POISONED}]
+        elif last-first > 1: return [self.start(first, middle), self.start(middle, last)], number, None
+        else:
+            self.suspects.append(first)
+            return [], number, None
         part = self.parts[number]
         part[first] = rows
         if sum(map(len, part.values())) < min(self.size, len(self.items)-number*self.size): return [], number, None
         return [], number, [row for _, some in sorted(self.parts.pop(number).items()) for row in some]
+
 
 # %% ../nbs/library/06_scale.ipynb #6e235c04
 def spread(
@@ -167,18 +177,26 @@ def spread(
 
 def _finished(job, client, left):
     "Each shard, complete, as it comes: (number, rows)."
-    from concurrent.futures import CancelledError
     from distributed import as_completed
     waiting, hands = iter(left), 2*max(sum(client.nthreads().values()), 1)
     futures = as_completed(map(job.start_shard, islice(waiting, hands)), raise_errors=False)
     for future in futures:
-        try: again, number, rows = job.end(future)
-        except (CancelledError, TimeoutError) as error:
-            raise NoScheduler("The scheduler is gone; start it, and run this again to go on.") from error
-        for one in again: futures.add(one)
-        if rows is None: continue
-        yield number, rows
-        for following in islice(waiting, 1): futures.add(job.start_shard(following))
+        again, number, rows = _end(job, future)
+        if rows is not None: yield number, rows
+        following = islice(waiting, max(hands-len(job.running), 0))
+        for one in [*again, *map(job.start_shard, following)]: futures.add(one)
+    for first in job.suspects: # one at a time, so that none dies of another's fault
+        future, = as_completed([job.start(first, first+1)], raise_errors=False)
+        _, number, rows = _end(job, future, alone=True)
+        if rows is not None: yield number, rows
+
+def _end(job, *args, **kwargs):
+    "`_Job.end`, where the scheduler may have gone."
+    from concurrent.futures import CancelledError
+    try: return job.end(*args, **kwargs)
+    except (CancelledError, TimeoutError) as error:
+        raise NoScheduler("The scheduler is gone; start it, and run this again to go on.") from error
+
 
 # %% ../nbs/library/06_scale.ipynb #46c448b7
 def list_failed(out, n:int)->pd.DataFrame: # source, error

@@ -36,8 +36,9 @@ def start(tmp_path):
     "Start the job; whatever it and the test leave running ends with the test."
     started = []
 
-    def run(command=None, scheduler=None, poison=False, limit=0):
-        code = SCRIPT.format(out=str(tmp_path/'out'), scheduler=scheduler, poison=poison, limit=limit)
+    def run(command=None, scheduler=None, poison=False, limit=0, workers=2):
+        code = SCRIPT.format(out=str(tmp_path/'out'), scheduler=scheduler, poison=poison, limit=limit,
+                             workers=workers)
         (tmp_path/'job.py').write_text(code)
         started.append(subprocess.Popen(command or [sys.executable, tmp_path/'job.py'], cwd=tmp_path, text=True,
                                         stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True))
@@ -94,8 +95,9 @@ def test_the_client_is_killed(start, tmp_path):
     assert not psutil.wait_procs(children, timeout=60)[1] # its workers have ended, too
 
 
-def test_a_poisoned_file(start, tmp_path):
-    assert start(poison=True).communicate(timeout=200)[0] == 'ready\n2 failed\n'
+@pytest.mark.parametrize('workers', [1, 2])
+def test_a_poisoned_file(start, tmp_path, workers): # what waits for the worker that dies, as all does for one, is not blamed
+    assert start(poison=True, workers=workers).communicate(timeout=200)[0] == 'ready\n2 failed\n'
     check(tmp_path, ['71'])
 
 
