@@ -31,7 +31,7 @@ from .images import load_image
 # %% ../../nbs/thumbnails/07_properties.ipynb #71c464af
 BLACK = 24, 10, 4 # grey levels, from what JPEG may make of a bar to what no night scene is
 
-def _black_rows(grey, level=BLACK[0]): return (grey < level).mean(axis=1) >= 0.95
+def _black_rows(grey, level=BLACK[0]): return np.count_nonzero(grey < level, axis=1) >= 0.95*grey.shape[1]
 
 def _black_edges(grey, level):
     "How many rows at the start and at the end of `grey` are black; none if all are: there is no picture to frame."
@@ -59,7 +59,12 @@ def letterbox(
     image:Image.Image, # RGB
 )->tuple: # (left, top, right, bottom), pixels; 0 where there is no bar
     "The black or white bars around a picture: letterbox (top and bottom) and pillarbox (left and right)."
-    grey = np.asarray(image.convert('L'))
+    return _letterbox(image.convert('L').tobytes(), *image.size)
+
+@lru_cache(maxsize=16) # most properties ask, of the same picture
+def _letterbox(pixels, width, height):
+    "The bars around a grey picture given as bytes."
+    grey = np.frombuffer(pixels, np.uint8).reshape(height, width)
     (left, right), (top, bottom) = _letterbox_pair(grey.T), _letterbox_pair(grey)
     return left, top, right, bottom
 
@@ -227,9 +232,12 @@ def _colour_std(image, sigma=12):
     import cv2
     lab = cv2.cvtColor(np.asarray(fitted(without_letterbox(image)), dtype=np.float32) / 255, cv2.COLOR_RGB2LAB)
     def around(values): return cv2.GaussianBlur(values, (0, 0), sigma, borderType=cv2.BORDER_REFLECT)
-    means, covariance = around(lab), around((lab[..., :, None] * lab[..., None, :]).reshape(*lab.shape[:2], 9))
-    covariance = covariance.reshape(*lab.shape, 3) - means[..., :, None]*means[..., None, :]
-    return np.maximum(np.linalg.det(covariance + 0.5*np.eye(3)), 0)**(1/6) # 0.5: what noise in a flat area may have
+    l, a, b = np.moveaxis(lab - lab.mean(axis=(0, 1)), 2, 0) # less its mean, so that little is lost to rounding
+    def covariance(x, y): return around(x*y) - around(x)*around(y)
+    ll, aa, bb = (covariance(x, x) + 0.5 for x in (l, a, b)) # 0.5: what noise in a flat area may have
+    la, lb, ab = covariance(l, a), covariance(l, b), covariance(a, b)
+    determinant = ll*(aa*bb - ab*ab) - la*(la*bb - lb*ab) + lb*(la*ab - lb*aa)
+    return np.maximum(determinant, 0)**(1/6)
 
 def clutter(
     image:Image.Image, # RGB
