@@ -96,7 +96,7 @@ def test_the_client_is_killed(start, tmp_path):
 
 
 @pytest.mark.parametrize('workers', [1, 2])
-def test_a_poisoned_file(start, tmp_path, workers): # what waits for the worker that dies, as all does for one, is not blamed
+def test_a_poisoned_file(start, tmp_path, workers): # what waits for the worker that dies is not blamed
     assert start(poison=True, workers=workers).communicate(timeout=200)[0] == 'ready\n2 failed\n'
     check(tmp_path, ['71'])
 
