@@ -424,7 +424,7 @@ class Recommendation:
     def note(self): # None where there is nothing to add
         "What to know about the preview, or why there is none."
         if self._edited[2]:
-            return f"Once that is done, more can be seen. {' '.join(RULES[name].fix for name in self._edited[2])}"
+            return f"Once that is done: {' '.join(RULES[name].fix for name in self._edited[2])}"
         if self.preview or not RULES[self.name].edits: return None
         return ("No edit is shown: none that was tried fixes this without spoiling something else. "
                 "It takes a new frame, or your own hand in the original.")

@@ -17,7 +17,7 @@ from .properties import salient_part, WIDESCREEN, without_letterbox
 
 # %% ../../nbs/thumbnails/08_edits.ipynb #d86479e7
 def sample_thumbnail():
-    "The path of a sample that comes with the package: a drawn thumbnail with two faults."
+    "The path of a sample that comes with the package: a thumbnail with two faults."
     return files('mlcourse')/'images'/'sample_thumbnail.jpg'
 
 # %% ../../nbs/thumbnails/08_edits.ipynb #fd188198
