@@ -87,7 +87,7 @@ def test_versions_in_the_feed(open_app, pictures):
     page.set_input_files(OTHER, [pictures/'square.webp', pictures/'wide.png'])
     labels = ['A. bread.jpg', 'B. square.webp', 'C. wide.png']
     for label in labels: page.wait_for_selector(f'.version > summary:has-text("{label}")')
-    page.wait_for_selector('.mlc-message:has-text("wide.png: ")')
+    page.wait_for_selector('.mlc-message:has-text("wide.png is shown")')
     assert page.locator('.version > summary').all_inner_texts() == labels
     assert page.locator('.mlc-wrong').count() == 0
     assert page.locator('.mlc-feed figcaption').all_inner_texts() == labels
@@ -165,7 +165,7 @@ def test_keyboard_only(open_app, kind):
     tab_to('Neighbours, last')
     page.keyboard.press('Enter')
     page.wait_for_selector('.mlc-more')
-    for place in ('Neighbours', 'My last thumbnails', 'My grader', 'Save the report'): tab_to(place)
+    for place in ('Neighbours', 'My last thumbnails', 'My grader', 'Details', 'Save the report'): tab_to(place)
     with page.expect_download(): page.keyboard.press('Enter')
     if kind == 'lab': assert page.locator('.jp-Cell').count() <= 2
 

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['CLAIMS', 'RULES', 'MIN_SEVERITY', 'FOCAL', 'BLENDS', 'LEAST_CONTRAST', 'MOST_WORDS', 'REPEATED', 'LIMIT_MB', 'EDGE',
            'CROPS', 'TONE_RULES', 'QUICK', 'LAYOUT_RULES', 'FIX_ORDER', 'ORANGE', 'SEVERITY_WORDS', 'STRENGTHS',
-           'PAGE_COLOURS', 'STYLE', 'ramp', 'Study', 'Rule', 'share', 'severities', 'regressions', 'at_edge',
+           'SAID_BY', 'PAGE_COLOURS', 'STYLE', 'ramp', 'Study', 'Rule', 'share', 'severities', 'regressions', 'at_edge',
            'cuts_off', 'apply_fix', 'fix_all', 'draw_guide', 'Recommendation', 'Strength', 'strengths', 'may_advise',
            'grader_change', 'Report', 'advise', 'at_list_sizes', 'picture_url', 'list_sizes_html', 'as_page']
 
@@ -228,7 +228,7 @@ def _covered_finding(p):
 RULES['under the timestamp'] = Rule(
     'text', _covered, _covered_finding,
     "YouTube lays the length of the video over this corner wherever thumbnails are listed.",
-    "Move words and faces out of the bottom right corner.",
+    "Move what stands there out of the bottom right corner.",
     lambda p: f"{share(max(p['text_under_timestamp_share'] or 0, p['face_under_timestamp_share'] or 0))} covered",
     guide=_under_timestamp, label='move')
 
@@ -328,7 +328,8 @@ def cuts_off(
 CROPS = 'letterbox', 'shape' # whose edits may cut off a letter or a face, and then are not shown
 TONE_RULES = 'too dark', 'too bright', 'low contrast', 'low saturation' # their edits move no letter and no face,
 QUICK = [name for name in PROPERTIES if name not in ('text', 'subject')] # most of the time goes to these two
-LAYOUT_RULES = 'small text', 'too many words', 'under the timestamp', 'low text contrast' # and can only reveal these
+LAYOUT_RULES = ('small text', 'too many words', 'under the timestamp', # and can only reveal these, or what
+                'low text contrast', 'blends in') # is not asked of a picture whose tone is off
 
 def apply_fix(
     name:str, # of a rule
@@ -423,7 +424,7 @@ class Recommendation:
     def note(self): # None where there is nothing to add
         "What to know about the preview, or why there is none."
         if self._edited[2]:
-            return f"The edit brings to light what could not be made out before: {', '.join(self._edited[2])}."
+            return f"Once that is done: {' '.join(RULES[name].fix for name in self._edited[2])}"
         if self.preview or not RULES[self.name].edits: return None
         return ("No edit is shown: none that was tried fixes this without spoiling something else. "
                 "It takes a new frame, or your own hand in the original.")
@@ -508,6 +509,8 @@ def grader_change(
     return float(np.median(changes)), min(changes), max(changes)
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #446df120
+SAID_BY = {'too many words': {'small text', 'title repeated'}} # whose advice is to use fewer words, too
+
 @dataclass
 class Report:
     "What there is to say about one thumbnail."
@@ -526,7 +529,9 @@ class Report:
     def strengths(self): return strengths(self.properties) # sentences, at most three
 
     @property
-    def actions(self): return self.recommendations[:3] # what is most worth doing
+    def actions(self): # what is most worth doing, at most three, each said once
+        names = {item.name for item in self.recommendations}
+        return [item for item in self.recommendations if not names & SAID_BY.get(item.name, set())][:3]
 
     @cached_property
     def _fixed(self): return fix_all(self.image, self.properties)
@@ -540,6 +545,11 @@ class Report:
         if not self.fixes: return None
         if self.original is None or self.original.size == self.image.size: return self._fixed[0]
         return fix_all(self.original, measure(self.original))[0]
+
+    @cached_property
+    def pointed(self): # (number of the action, picture with boxes); None where there is nothing to point at
+        "The first action that boxes can be drawn for."
+        return next(((n, item.guide) for n, item in enumerate(self.actions, 1) if item.guide), None)
 
     @property
     def summary(self):
@@ -690,10 +700,12 @@ def _card_html(report, edits=True):
     def listed(heading, kind, items):
         return f'<section><h3>{heading}</h3><{kind}>{items}</{kind}></section>' if items else ''
     good = ''.join(f'<li>{escaped(text)}</li>' for text in report.strengths)
-    todo = ''.join(f'<li><strong>{escaped(item.fix)}</strong> <span class="word">{item.word}</span></li>'
-                   for item in report.actions)
+    def then(item): return f' {item.note}' if edits and item._edited[2] else ''
+    todo = ''.join(f'<li><strong>{escaped(item.fix)}</strong> <span class="word">{item.word}</span>'
+                   f'<p class="why">{escaped(item.finding + then(item))}</p></li>' for item in report.actions)
     shown = {'Now': '--before'}
     if edits and report.fixes: shown['All fixes together'] = '--fixed'
+    if edits and report.pointed: shown[f'What {report.pointed[0]} is about'] = '--meant'
     phone = ''.join(f'<figure class="phone"><span class="thumb" role="img" aria-label="{name}, in a phone\'s list" '
                     f'style="background-image:var({variable})"></span><figcaption>{name}</figcaption></figure>'
                     for name, variable in shown.items())
@@ -731,8 +743,9 @@ def to_html(self:Report,
 )->str: # in ASCII
     "The report as HTML, with its pictures and its style inside."
     fixed = f';--fixed:{picture_url(self._fixed[0])}' if edits and self.fixes else ''
+    meant = f';--meant:{picture_url(self.pointed[1], 400)}' if edits and self.pointed else ''
     items = ''.join(_item_html(self, item, edits) for item in self.recommendations)
-    parts = [STYLE, f'<div class="advice" style="--before:{picture_url(self.image)}{fixed}">',
+    parts = [STYLE, f'<div class="advice" style="--before:{picture_url(self.image)}{fixed}{meant}">',
              f'<h2>{escaped(self.title)}</h2>' if self.title else '', _card_html(self, edits),
              f'<p class="summary">{escaped(self.summary)}</p>']
     parts += [f'<p>{escaped(text)}</p>' for text in (*self.notes, self.grade) if text]

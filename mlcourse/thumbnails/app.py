@@ -169,7 +169,7 @@ class ThumbnailApp(VBox):
         _shipped()
         self.shown, self.feed = HTML(), FeedView()
         among = VBox([HTML('<h2>In the feed</h2>'), self.feed], _dom_classes=['mlc-among'])
-        self.result = VBox([self._keep(), self.shown, among], _dom_classes=['mlc-result'])
+        self.result = VBox([self.shown, self._keep(), among], _dom_classes=['mlc-result'])
         super().__init__([HTML(INTRO), *self._inputs(), self.result], _dom_classes=['mlc-app', 'mlc-thumbnails'])
         hide(self.result)
 
@@ -289,7 +289,8 @@ def show(self:ThumbnailApp, name:str='', report=None)->str: # a sentence about `
     if report: self.shown.value = self.fragment(edits=False)
     self.show_feed()
     self.shown.value = self.fragment()
-    return f'{name}: {report.summary}' if report else ''
+    hide(self.save_fixed, not self.reports[0].fixes)
+    return f'{name} is shown below.' if report else ''
 
 # %% ../../nbs/thumbnails/11_app.ipynb #d73e90ff
 @patch

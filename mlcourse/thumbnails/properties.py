@@ -48,9 +48,9 @@ def _letterbox_pair(grey):
     for level in BLACK: # two that are alike within 2%, and of at least 1.5% of all rows each
         first, last = _black_edges(grey, level)
         if min(first, last) >= max(2, 0.015*len(grey)) and abs(first - last) <= 0.02*len(grey) + 1: return first, last
-    for shade in (grey, 255 - grey): # one, or two that differ, or white ones: 4 to 30%, with a hard edge
+    for shade in (grey, 255 - grey): # one, or two that differ, or white ones: 4 to 35%, with a hard edge
         ends = zip(_black_edges(shade, BLACK[1]), (shade, shade[::-1]))
-        pair = tuple(rows if 0.04 <= rows/len(grey) <= 0.3 and _ends_hard(side, rows) else 0 for rows, side in ends)
+        pair = tuple(rows if 0.04 <= rows/len(grey) <= 0.35 and _ends_hard(side, rows) else 0 for rows, side in ends)
         if any(pair): return pair
     return 0, 0
 
