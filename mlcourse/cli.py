@@ -6,7 +6,7 @@
 __all__ = ['APPS', 'EXTENSIONS', 'VOILA_OPTIONS', 'one_line', 'error_line', 'strict', 'only_python_prints', 'answer_each',
            'show_language', 'detect', 'detect_table', 'show_advice', 'advise', 'collect', 'new', 'score', 'show_board',
            'write_app', 'app', 'expand', 'parse', 'make_parser', 'add_language_command', 'add_thumbnail_commands',
-           'add_contest_commands', 'add_app_command', 'main']
+           'add_contest_commands', 'add_board_options', 'add_app_command', 'main']
 
 # %% ../nbs/library/08_cli.ipynb #4673a729
 import argparse, glob, json, math, os, re, sys, warnings
@@ -161,17 +161,16 @@ def score(args)->int:
     others = list(known) if args.beside == ['all'] else args.beside
     unknown = [name for name in others if name not in known]
     if unknown: raise ValueError(f"There is no entry {unknown[0]!r}; choose all, or some of {', '.join(known)}.")
-    played = play(args.problem, {mine.stem: mine} | {name: known[name] for name in others if name != mine.stem},
-                  progress=sys.stderr.isatty())
-    error = played.entries.error[mine.stem]
-    print(error or to_markdown(played), file=sys.stderr if error else sys.stdout)
-    return int(bool(error))
+    if mine.stem in args.beside: raise ValueError(f"There are two entries {mine.stem}; give {mine} another name.")
+    entries = {mine.stem: mine} | {name: known[name] for name in others if name != mine.stem}
+    print(to_markdown(play(args.problem, entries, progress=sys.stderr.isatty(), needed=[mine.stem])))
+    return 0
 
 def show_board(args)->int:
     "`mlcourse contest board`"
-    from mlcourse.contest import entry_folder, entry_paths, play, save_round
+    from mlcourse.contest import entry_folder, new_round
     path = entry_folder(args.problem)/'board.md'
-    if args.again: path = save_round(play(args.problem, entry_paths(args.problem), progress=sys.stderr.isatty()))
+    if args.again or args.add: path = new_round(args.problem, args.add, progress=sys.stderr.isatty())
     print(path.read_text(encoding='utf-8'))
     return 0
 
@@ -316,8 +315,13 @@ def add_contest_commands(commands):
         if name == 'new': added.add_argument('--start', metavar='NAME', help='the entry to begin with, such as cnn')
         if name == 'score': added.add_argument('--beside', nargs='+', default=[], metavar='NAME',
                                                help='entries to compare it with, on the same questions; or all')
-        if name == 'board': added.add_argument('--again', action='store_true',
-                                               help='ask all of them new questions, and keep the new board')
+        if name == 'board': add_board_options(added)
+
+def add_board_options(added):
+    "What `mlcourse contest board` takes beside the problem."
+    added.add_argument('--again', action='store_true',
+                       help='ask all of them new questions, which takes minutes, and keep the new board')
+    added.add_argument('--add', metavar='FILE', help='the same with an entry of yours, which is copied to the others')
 
 # %% ../nbs/library/08_cli.ipynb #1653e462
 def add_app_command(command):

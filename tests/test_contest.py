@@ -61,7 +61,8 @@ def test_numbers_are_asked_for(tmp_path, value):
 @pytest.mark.parametrize('code', ['import time; time.sleep(60)', 'while True: pass', CHILD])
 def test_what_is_slow_is_stopped_with_its_children(ask, code):
     begin = time.monotonic()
-    assert ask(code, limit_s=2) == 'mine.py was stopped before the first question, after 2 s; make it quicker.'
+    assert ask(code, limit_s=2) == ('mine.py was stopped before the first question: it may take 2 s for them all; '
+                                    'make it quicker.')
     assert 'at question 1' in ask(f'def predict(samples):\n    {code.replace(chr(10), chr(10) + "    ")}', limit_s=2)
     assert time.monotonic()-begin < 20
     assert not any('time.sleep(61)' in ' '.join(process.info['cmdline'] or [])
@@ -117,6 +118,40 @@ def test_one_that_fails_leaves_the_others(tmp_path):
     assert len((tmp_path/'board'/'answers.csv').read_text().splitlines()) == 61
 
 
+def test_one_that_is_needed_ends_the_round(tmp_path, monkeypatch):
+    "Whoever scores a broken entry need not wait for the others and the oracle."
+    (tmp_path/'bad.py').write_text('1/0')
+    entries, asked = dict(bad=tmp_path/'bad.py', majority=entry_paths('thumbnails')['majority']), []
+    oracle = PROBLEMS['thumbnails']._replace(oracle=lambda draw: asked.append(draw))
+    monkeypatch.setitem(PROBLEMS, 'thumbnails', oracle)
+    with pytest.raises(EntryFailed, match='ZeroDivisionError'): play('thumbnails', entries, n=60, needed=['bad'])
+    assert not asked
+
+
+@pytest.mark.parametrize('name, says', [('truth', 'choose another'), ('group', 'choose another'),
+                                        ('about', 'choose another'), ('oracle', 'choose another'),
+                                        ('my entry', 'letters, digits'), ('a|b', 'letters, digits')])
+def test_names_that_the_board_cannot_show(tmp_path, name, says):
+    (tmp_path/f'{name}.py').write_text(PREDICT + '"en"')
+    with pytest.raises(ValueError, match=says): play('language', {name: tmp_path/f'{name}.py'}, n=20)
+    with pytest.raises(ValueError, match=says): contest.new_entry(tmp_path/'new'/f'{name}.py')
+
+
+def test_an_entry_joins_the_board_when_it_answers(tmp_path, monkeypatch):
+    kept = tmp_path/'entries'
+    kept.mkdir()
+    (kept/'majority.py').write_bytes(entry_paths('thumbnails')['majority'].read_bytes())
+    monkeypatch.setattr(contest, 'entry_folder', lambda problem: kept)
+    mine = tmp_path/'my-entry.py'
+    mine.write_text('1/0')
+    with pytest.raises(EntryFailed): contest.new_round('thumbnails', mine)
+    assert [path.name for path in kept.iterdir()] == ['majority.py']
+    mine.write_text('def predict(picture, subscribers): return subscribers')
+    assert '| [my-entry](my-entry.py) |' in contest.new_round('thumbnails', mine).read_text()
+    assert (kept/'my-entry.py').read_bytes() == mine.read_bytes()
+    with pytest.raises(FileExistsError, match='is there already'): contest.new_round('thumbnails', mine)
+
+
 def test_files_that_are_no_entries(tmp_path):
     with pytest.raises(FileNotFoundError, match='There is no entry at'): contest.check_entry(tmp_path/'none.py')
     with pytest.raises(IsADirectoryError): contest.check_entry(tmp_path)
@@ -151,6 +186,9 @@ def test_the_command(tmp_path):
     failed = call('score', 'bad.py', '--problem', 'thumbnails')
     assert failed.returncode == 1 and failed.stderr.count('\n') == 1 and 'Traceback' not in failed.stderr
     assert call('score', 'mine.py', '--beside', 'nobody').stderr.count('\n') == 1
+    (tmp_path/'majority.py').write_text('')
+    twice = call('score', 'majority.py', '--problem', 'thumbnails', '--beside', 'majority')
+    assert twice.returncode == 1 and twice.stderr.startswith('There are two entries majority')
     assert '# The board: language' in call('board').stdout
 
 
