@@ -126,7 +126,8 @@ def check_notebook(path, tree, flags=''):
 def run_pytest(tree, report):
     "pytest over tests/, shown as it runs; how many (passed, failed, skipped)."
     # Two files at once: most of the time a test waits for a page, a kernel or a process.
-    command = [sys.executable, '-m', 'pytest', '-n', '2', '--dist', 'loadfile', f'--junitxml={report}']
+    command = [sys.executable, '-m', 'pytest', '-n', '2', '--dist', 'loadfile', f'--junitxml={report}',
+               '--durations=30', '--durations-min=5']
     subprocess.run(command, cwd=tree, env={**ENVIRONMENT, 'PYTHONPATH': str(tree)})
     try: suite = ElementTree.parse(report).getroot().find('testsuite').attrib
     except (OSError, ElementTree.ParseError): return 0, 1, 0
