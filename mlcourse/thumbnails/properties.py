@@ -59,7 +59,8 @@ def letterbox(
     image:Image.Image, # RGB
 )->tuple: # (left, top, right, bottom), pixels; 0 where there is no bar
     "The black or white bars around a picture: letterbox (top and bottom) and pillarbox (left and right)."
-    return _letterbox(image.convert('L').tobytes(), *image.size)
+    find = _letterbox if image.width*image.height < 2**20 else _letterbox.__wrapped__ # what is large is not kept
+    return find(image.convert('L').tobytes(), *image.size)
 
 @lru_cache(maxsize=16) # most properties ask, of the same picture
 def _letterbox(pixels, width, height):
