@@ -171,7 +171,7 @@ def fails(error, work, *args, **options):
 
 
 def full_disk(folder, times, rng):
-    found, server = dict(NOTHING), serve(picture)
+    found, server = Counter(NOTHING), serve(picture)
     options = dict(pause_s=0, extract=site, image_url=server.address+'/{video_id}/{size}', report=lambda text: None)
     for n in range(times):
         here, limits = folder/str(n), resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -184,13 +184,13 @@ def full_disk(folder, times, rng):
         finally: resource.setrlimit(resource.RLIMIT_FSIZE, limits)
         tensors, card = load_weights(here/'w.safetensors')
         found['lost'] += card != {'n': n} or bool(tensors['w'].any())
-        found = dict(Counter(found)+Counter(check_videos(here, collect(IDS, here, **options)))) or NOTHING
+        found.update(check_videos(here, collect(IDS, here, **options)))
     server.shutdown()
-    return row('a full disk: collect, save', times, NOTHING | found, folder)
+    return row('a full disk: collect, save', times, dict(found), folder)
 
 
 def two_at_once(folder, times, rng):
-    found, server = dict(NOTHING), serve(picture)
+    found, server = Counter(NOTHING), serve(picture)
     for n in range(times):
         (here := folder/str(n)).mkdir()
         command = [sys.executable, __file__, '--work']
@@ -198,16 +198,16 @@ def two_at_once(folder, times, rng):
         collectors = [subprocess.Popen([*command, 'collect', str(here/'v'), server.address], stdout=subprocess.DEVNULL,
                                        stderr=subprocess.PIPE, text=True) for _ in range(2)]
         refused = [FolderInUse.__name__ in one.communicate()[1] for one in collectors]
-        found['unusable'] += all(refused)
         for saver in savers: saver.kill(); saver.wait()
+        found['unusable'] += all(refused)
         tensors, card = load_weights(here/'w'/'w.safetensors')
         found['mixed'] += bool((tensors['w'] != card['n']).any())
         save_weights(here/'w'/'w.safetensors', {'w': np.zeros(3)}, {'n': 0})
         options = dict(pause_s=0, extract=site, image_url=server.address+'/{video_id}/{size}')
         videos = collect(IDS, here/'v', report=lambda text: None, **options)
-        found = dict(Counter(found)+Counter(check_videos(here/'v', videos)))
+        found.update(check_videos(here/'v', videos))
     server.shutdown()
-    return row('two at once: collect, save', times, NOTHING | found, folder)
+    return row('two at once: collect, save', times, dict(found), folder)
 
 
 # Servers

@@ -175,6 +175,7 @@ def spread(
                 bar.update(size[number])
     return list_failed(out, n)
 
+# %% ../nbs/library/06_scale.ipynb #b7f1c2aa
 def _finished(job, client, left):
     "Each shard, complete, as it comes: (number, rows)."
     from distributed import as_completed
@@ -196,7 +197,6 @@ def _end(job, *args, **kwargs):
     try: return job.end(*args, **kwargs)
     except (CancelledError, TimeoutError) as error:
         raise NoScheduler("The scheduler is gone; start it, and run this again to go on.") from error
-
 
 # %% ../nbs/library/06_scale.ipynb #46c448b7
 def list_failed(out, n:int)->pd.DataFrame: # source, error
