@@ -117,6 +117,12 @@ def servers(tmp_path_factory):
 def kind(request): return request.param
 
 
+def close_dialog(dialog):
+    "Answer what JupyterLab asks, such as when its server was slow to answer; a test that fails shows what it was."
+    print('JupyterLab asked:', dialog.inner_text())
+    dialog.locator('button').last.click()
+
+
 def run_cell(page):
     "Run the cell of the notebook that JupyterLab shows, as soon as its kernel listens."
     # Attached, not visible: a narrow page hides it.
@@ -161,6 +167,7 @@ def open_app(servers, kind, browser, shared_pages):
         page.on('console', lambda m: page.errors.append(m.text) if m.type == 'error' and ours(m) else None)
         page.on('pageerror', lambda e: page.errors.append(str(e)))
         if kind == 'lab':
+            page.add_locator_handler(page.locator('.jp-Dialog'), close_dialog)
             page.goto(f'{server.url}lab/workspaces/w{server.n}/tree/{page.notebook.name}')
             run_cell(page)
         else: page.goto(f'{server.url}voila/render/{page.notebook.name}')
