@@ -116,7 +116,6 @@ def _client(scheduler, workers):
         try: yield client
         finally: cluster.loop.add_callback(refill.stop)
 
-
 # %% ../nbs/library/06_scale.ipynb #ee1f108e
 POISONED = 'The process that read this file died, even with nothing beside it; look at it alone.'
 
@@ -139,17 +138,17 @@ class _Job:
         from distributed import KilledWorker
         first, last = self.running.pop(future.key)
         number, middle = first//self.size, (first+last)//2
-        if not (future.status == 'error' and isinstance(future.exception(), KilledWorker)): rows = future.result()
-        elif alone: rows = [{'source': self.items[first], 'error': POISONED}]
-        elif last-first > 1: return [self.start(first, middle), self.start(middle, last)], number, None
-        else:
-            self.suspects.append(first)
-            return [], number, None
+        try: rows = future.result() # an answer that dies with its process is worked out again, and that may fail, too
+        except KilledWorker:
+            if last-first > 1: return [self.start(first, middle), self.start(middle, last)], number, None
+            if not alone:
+                self.suspects.append(first)
+                return [], number, None
+            rows = [{'source': self.items[first], 'error': POISONED}]
         part = self.parts[number]
         part[first] = rows
         if sum(map(len, part.values())) < min(self.size, len(self.items)-number*self.size): return [], number, None
         return [], number, [row for _, some in sorted(self.parts.pop(number).items()) for row in some]
-
 
 # %% ../nbs/library/06_scale.ipynb #6e235c04
 def spread(

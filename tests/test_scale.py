@@ -1,13 +1,16 @@
 """Long jobs over many files: killed workers, schedulers and clients, a full disk, a file that takes its worker down."""
 import json, os, signal, subprocess, sys, time
 from pathlib import Path
+from types import SimpleNamespace
 
 import pandas as pd
 import psutil
 import pytest
 
 pytest.importorskip('distributed')
-from mlcourse.scale import POISONED, spread
+from distributed import KilledWorker
+
+from mlcourse.scale import _Job, POISONED, spread
 
 pytestmark = pytest.mark.skipif(os.name == 'nt', reason='signals as on Linux and macOS')
 N, SIZE = 120, 10
@@ -107,6 +110,16 @@ def test_a_file_that_dies_of_what_runs_beside_it(start, tmp_path):
     "Again and again, as long as other shards are at work: it is not blamed."
     assert start(beside=True).communicate(timeout=200)[0] == 'ready\n1 failed\n'
     check(tmp_path)
+
+
+def test_an_answer_is_lost_with_its_process_and_the_second_try_too():
+    "It was there when we looked, and gone when we wanted it: the part is cut in two, as any that takes a process down."
+    def lost(): raise KilledWorker('part', None, 0)
+    def submit(work, items, *_, **__): return SimpleNamespace(key=str(items))
+    job = _Job(SimpleNamespace(submit=submit), ['a', 'b'], None, 2)
+    job.running['part'] = 0, 2
+    again, number, rows = job.end(SimpleNamespace(key='part', status='finished', result=lost))
+    assert ([future.key for future in again], number, rows) == (["['a']", "['b']"], 0, None)
 
 
 def test_the_disk_is_full(start, tmp_path):
