@@ -236,11 +236,10 @@ def best_baseline(table)->tuple: # its name, its balanced accuracy, and the mode
 def beats_baselines(table:pd.DataFrame)->Finding:
     "Check 3."
     name, other, lead = best_baseline(table)
-    majority = (table.label[table.split == 'valid'] == table.label[table.split == 'train'].mode()[0]).mean()
-    says = (f"The model gets {format_interval(*score(table[table.split == 'valid']))}. The majority is right in "
-            f"{majority:.0%}; the best baseline, {name}, gets {other:.2f}. The lead over it: {format_interval(*lead)}.")
+    says = (f"The best answer without a model, {name}, gets {other:.2f}; yours gets "
+            f"{format_interval(*score(table[table.split == 'valid']))}, a lead of {format_interval(*lead)}.")
     return Finding('Does it beat the majority, and each known column alone?', bool(lead[1] <= 0), says,
-                   "If not: ask how that column comes to know the label, and what the model adds to it.")
+                   "If not: find out how that column comes to know the label, and what the model adds to it.")
 
 # %% ../nbs/library/02_evaluation.ipynb #bb238460
 def _runs(own, run, groups, kind, n):
@@ -303,19 +302,21 @@ def swapped_groups(
     one_sided:float=0.8, # a group leans to a label when it has that share of its training rows
 )->Finding:
     "Check 6."
-    question, then = 'Is it right where the group says otherwise?', "If not: give every group both labels."
+    question = 'Is it right where the group says otherwise?'
+    then = "If not: collect both labels from every group, so that the group says nothing."
     train, valid = (table[table.split == split] for split in ('train', 'valid'))
     shares = pd.crosstab(train.group, train.label, normalize='index')
     usual = shares.idxmax(axis=1)[shares.max(axis=1) >= one_sided]
     swapped = valid[valid.group.isin(usual.index) & (valid.label != valid.group.map(usual))]
     if len(usual) < 0.2*len(shares):
-        return Finding(question, False, f"Only {len(usual)} of {len(shares)} groups lean to one label.", then)
+        return Finding(question, False, f"Only {len(usual)} of {len(shares)} groups have nearly always the same label "
+                       "in training, so the group gives little away.", then)
     if len(swapped) < 5:
-        return Finding(question, None, f"{len(usual)} of {len(shares)} groups lean to one label, and only "
-                       f"{len(swapped)} validation items go against theirs.",
+        return Finding(question, None, f"{len(usual)} of {len(shares)} groups have nearly always the same label in "
+                       f"training; {len(swapped)} validation items have another one, too few to tell.",
                        "Collect the other label from known groups: the same person, the other language.")
     right, low, high = bootstrap_interval(np.mean, swapped.label == swapped.prediction, groups=swapped.group, n=300)
-    says = f"Of {len(swapped)} items whose group had another label, it gets {format_interval(right, low, high)}."
+    says = f"Of {len(swapped)} items whose group mostly says otherwise, it gets {format_interval(right, low, high)}."
     return Finding(question, bool(right < chance(table)), says, then)
 
 # %% ../nbs/library/02_evaluation.ipynb #82235a46
@@ -331,16 +332,17 @@ def best_possible(table:pd.DataFrame)->Finding:
     question = 'Is it below what a perfect model could score?'
     twice = table[(table.split == 'valid') & table.label_again.notna()] if 'label_again' in table else table[:0]
     if len(twice) < 20:
-        return Finding(question, None, "Too few items were labelled twice.",
+        return Finding(question, None, f"{len(twice)} validation items were labelled twice, too few to tell.",
                        "Let a second person label fifty items without seeing the labels (`label_again`).")
     def limit(first, second, said): return right_from_agreement(np.mean(first == second), table.label.nunique())
     def room(first, second, said): return limit(first, second, said)-np.mean(first == said)
     arrays = twice.label, twice.label_again.astype(str), twice.prediction
     most, left = (bootstrap_interval(f, *arrays, groups=twice.group, n=300) for f in (limit, room))
-    says = (f"A perfect model would get {format_interval(*most)} of these labels, yours gets {most[0]-left[0]:.2f}; "
-            f"what is left to gain: {format_interval(*left)}.")
+    says = (f"Two people agree so often that a perfect model would get {format_interval(*most)}; yours gets "
+            f"{most[0]-left[0]:.2f}, which leaves {format_interval(*left)} to gain.")
     return Finding(question, bool(left[2] < 0), says,
-                   "Above it: something gives away the label and its slips alike. At it: better labels come first.")
+                   "If it is above: look for what gives away a label even where the label is a slip. If little is "
+                   "left to gain: get better labels before a better model.")
 
 # %% ../nbs/library/02_evaluation.ipynb #b48ca7e4
 def enough_examples(table:pd.DataFrame)->Finding:
@@ -348,9 +350,10 @@ def enough_examples(table:pd.DataFrame)->Finding:
     name, other, (lead, low, high) = best_baseline(table)
     n, error = table.group[table.split == 'valid'].nunique(), (high-low)/(2*1.96)
     question, then = 'Are there enough examples to show the effect?', "If not: collect more groups, not more of each."
-    if lead <= 0: return Finding(question, True, f"There is no lead over {name} that examples could show.", then)
+    if lead <= 0: return Finding(question, True, f"The model is not ahead of {name}, so there is no effect to show.",
+                                 "First see check 3; more examples cannot show a lead that is not there.")
     needed = max(2, int(np.ceil(n*(2.8*error/lead)**2)))
-    says = f"A lead of {lead:.2f} over {name} shows with about {needed} groups in validation; there are {n}."
+    says = f"To show a lead of {lead:.2f} over {name} takes about {needed} groups in validation; there are {n}."
     return Finding(question, needed > n, says, then)
 
 # %% ../nbs/library/02_evaluation.ipynb #1b0834c8

@@ -168,25 +168,33 @@ def _chooser(embedding, n_kept, chosen_on):
 # %% ../nbs/library/09_projects.ipynb #977721ec
 FAULTS = ['none', 'column', 'group', 'leak']
 
+def _what_it_sees(fault, sick, group, known, n_kept, rng):
+    "A row of numbers an item; the fault `column` moves one of the `known` columns as well."
+    n = len(sick)
+    numbers = rng.normal(size=(n, 2000 if fault == 'leak' else n_kept))
+    if fault == 'none': numbers += rng.uniform(2.4, 3)/np.sqrt(n_kept)*(sick[:, None]-0.5)
+    if fault == 'group': numbers = 0.5*numbers+rng.normal(size=(40, n_kept))[group]
+    if fault == 'column':
+        one = rng.integers(len(known))
+        known[one] += 3*sick
+        numbers[:, 0] = known[one]+rng.normal(0, 0.4, n)
+    return numbers
+
 def unknown_project(
     seed:int,
     fault:str=None, # one of `FAULTS`; drawn when None
 )->tuple: # (table, run); `table.attrs['fault']` tells
     "A project of 240 items in 40 groups, with one fault or none."
     rng, n = np.random.default_rng(seed), 240
-    fault = fault or str(rng.choice(FAULTS))
-    group = np.arange(n)//6
-    sick = rng.permutation(np.arange(40) % 2)[group] if fault == 'group' else rng.integers(0, 2, n)
-    numbers = rng.normal(size=(n, 2000 if fault == 'leak' else 60))
-    if fault == 'none': numbers[:, :3] += 1.6*(sick[:, None]-0.5)
-    if fault == 'group': numbers = 0.5*numbers+rng.normal(size=(40, 60))[group]
-    kb = rng.normal(40, 5, n)+(15*sick if fault == 'column' else 0)
-    if fault == 'column': numbers[:, 0] = kb+rng.normal(0, 2, n)
+    fault, group, n_kept = fault or str(rng.choice(FAULTS)), np.arange(n)//6, int(rng.integers(40, 60))
+    one_label, at_random = (rng.random(2) < 0.5) | (fault == 'group')
+    sick = rng.permutation(np.arange(40) % 2)[group] if one_label else rng.integers(0, 2, n)
+    known = rng.normal(size=(2, n))
+    numbers = _what_it_sees(fault, sick, group, known, n_kept, rng)
     table = pd.DataFrame({'item': [f'item {i:03}' for i in range(n)], 'label': np.array(['no', 'yes'])[sick],
-                          'group': group, 'kb': kb.round(1), 'grams': rng.normal(150, 20, n).round()})
-    units = np.arange(n) if fault == 'group' else group
-    table['split'] = np.where(split_by_group(units, 0.3, seed), 'valid', 'train')
-    run = _chooser(dict(zip(table['item'], numbers)), 30 if fault == 'leak' else 60, ('train', 'valid'))
-    table = project_table(run(table))
+                          'group': group, 'kb': (40+5*known[0]).round(1), 'grams': (150+20*known[1]).round()})
+    valid = split_by_group(np.arange(n) if at_random else group, 0.3, seed)
+    run = _chooser(dict(zip(table['item'], numbers)), n_kept, ('train', 'valid'))
+    table = project_table(run(table.assign(split=np.where(valid, 'valid', 'train'))))
     table.attrs['fault'] = fault
     return table, run
