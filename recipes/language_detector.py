@@ -1,23 +1,25 @@
 """Train the weights of the language detector that ship with the package.
 
-    python recipes/language_detector.py FOLDER                        # an hour or two of two cores
+    python recipes/language_detector.py FOLDER        # a quarter of an hour with a graphics card and 16 cores
     python recipes/calibrate.py FOLDER && python benchmarks/language_quality.py FOLDER      # confidence, figures
 
 FOLDER holds train_*.parquet, dev.parquet, and what training_voices.py and teacher.py make (train_voices.parquet,
 teacher.npz, encoder.safetensors). The settings are those of language_detector.yaml. The encoder starts from Whisper's
 first layers and learns from its last, in one run or more; after each, weight interpolation takes it part of the way
-towards where it was; then the heads are fitted. What a run has learned is kept after each epoch; started again, it goes
-on from there (for other settings or data, remove the checkpoints first). Writes mlcourse/weights/language.safetensors
-and its card, which says what was trained on and what was held out. Only clips that shipped weights may learn from
-(`trainable`) are trained on.
+towards where it was; then the heads are fitted. Two cores need some hours for it. What a run has learned is kept after
+each epoch; started again, it goes on from there (for other settings or data, remove the checkpoints first). Writes
+mlcourse/weights/language.safetensors and its card, which says what was trained on and what was held out. Only clips that
+shipped weights may learn from (`trainable`) are trained on.
 """
 import argparse, copy
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 import yaml
+from torch.utils.data import ConcatDataset
 
 from mlcourse.core import load_weights, set_seed
 from mlcourse.language.audio import load
@@ -29,7 +31,10 @@ from mlcourse.language.training import fit_heads, fit_network, interpolate_weigh
 HERE = Path(__file__).resolve().parent
 
 
-def read_training(folder):
+def read_samples(audio): return (load(audio)*32767).astype(np.int16)
+
+
+def read_training(folder, workers=2):
     "The clips to train on, their sounds, the teacher's features, and what is held out."
     clips = pd.concat([pd.read_parquet(table) for table in sorted(folder.glob('train_*.parquet'))], ignore_index=True)
     teacher = np.load(folder/'teacher.npz')
@@ -37,7 +42,7 @@ def read_training(folder):
         raise SystemExit('teacher.npz is about other tables; run recipes/teacher.py again.')
     out = held_out(clips)
     clips = clips.assign(first_frame=teacher['first_frame'])[trainable(clips, read_ledger(HERE/'ledger.csv'))]
-    sounds = [(load(audio)*32767).astype(np.int16) for audio in clips['audio']]
+    with ProcessPoolExecutor(workers) as pool: sounds = list(pool.map(read_samples, clips['audio'], chunksize=64))
     return clips.drop(columns='audio'), sounds, teacher['teacher_features'], out
 
 
@@ -63,15 +68,15 @@ def train(net, clips, sounds, teacher_features, watch, languages, recipe, checkp
     "The runs, and the heads, in place; `checkpoints` is a folder."
     for number, run in enumerate(recipe['runs'], 1):
         windows = WindowDataset(clips, sounds, languages, recipe['windows_an_epoch'],
-                                shares=run.get('shares', recipe['shares']), teacher_features=teacher_features)
+                                shares=recipe['shares'], teacher_features=teacher_features)
         start = copy.deepcopy(net)
         fit_network(net, windows, watch, run['epochs'], run['learning_rate'], recipe['batch_size'],
                     ema_decay=recipe['ema_decay'], checkpoint=checkpoints/f'run_{number}.pt', **settings)
         interpolate_weights(net, start, run['weight_interpolation'])
     heads = recipe['heads']
-    windows = WindowDataset(clips, sounds, languages, heads['windows'], seed=heads['seed'], shares=heads['shares'],
-                            out_of_set_share=heads['out_of_set_share'])
-    fit_heads(net, windows, workers=settings['workers'])
+    settings_of_heads = dict(seed=heads['seed'], shares=recipe['shares'], out_of_set_share=heads['out_of_set_share'])
+    fit_heads(net, ConcatDataset([WindowDataset(clips, sounds, languages, n, seconds, **settings_of_heads)
+                                  for seconds, n in heads['windows'].items()]), workers=settings['workers'])
     return net
 
 
@@ -96,7 +101,7 @@ def main():
     args = parser.parse_args()
     settings = yaml.safe_load(args.settings.read_text(encoding='utf-8'))
     card, recipe = settings['card'], settings['recipe']
-    clips, sounds, teacher_features, out = read_training(args.folder)
+    clips, sounds, teacher_features, out = read_training(args.folder, args.workers)
     watch = read_watch(args.folder, settings['watch'], card['languages'])
     set_seed(recipe['seed'])
     net = LanguageNet(encoder=PretrainedEncoder())
