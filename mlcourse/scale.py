@@ -18,7 +18,6 @@ import pandas as pd
 from tqdm import tqdm
 
 from .core import atomic_path, content_key, open_binary, write_csv
-from .language.clips import UnreadableTable
 from .language.detector import clip_embeddings, LanguageDetector
 from .language.audio import load
 
@@ -31,6 +30,7 @@ def read_paths(
     with open_binary(table, 'table of clips') as file:
         try: paths = read(file, **{'columns' if read is pd.read_parquet else 'usecols': ['path']})['path']
         except (ValueError, KeyError, OSError) as error:
+            from mlcourse.language.clips import UnreadableTable # here, since it loads what no worker needs
             raise UnreadableTable(f"{table} is no Parquet or CSV table with a column 'path'; save one.") from error
     folder = Path(table).resolve().parent
     return [str(folder/str(path)) for path in paths]

@@ -8,7 +8,7 @@ import psutil
 import pytest
 
 pytest.importorskip('distributed')
-from distributed import KilledWorker
+from distributed import Client, KilledWorker
 
 from mlcourse.scale import _Job, POISONED, spread
 
@@ -151,7 +151,8 @@ def test_the_scheduler_is_killed(start, tmp_path):
     check(tmp_path)
 
 
-def test_a_scheduler_that_is_not_there(tmp_path):
+def test_a_scheduler_that_is_not_there(tmp_path, monkeypatch):
+    monkeypatch.setattr('distributed.Client', lambda address, timeout: Client(address, timeout=2)) # it tries till then
     with pytest.raises(OSError, match='There is no scheduler at tcp://127.0.0.1:1;'):
         spread(['1'], str, tmp_path/'out', 'tcp://127.0.0.1:1', progress=False)
 
