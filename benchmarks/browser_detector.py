@@ -78,7 +78,7 @@ def as_kind(data, kind, rng):
 def python_log_odds(detector, samples):
     "Those of the second language to the first."
     scores = detector.score_windows(samples)
-    if not len(scores['centres']): return 0.
+    if 'logits' not in scores: return 0.
     logits, speech = average_windows(scores['logits'], scores['speech'])
     probabilities, _ = apply_calibration(detector.card.get('calibration'), [logits], [speech], [scores['sound_s']])
     return float(np.log(probabilities[0, 1]/probabilities[0, 0]))

@@ -8,8 +8,8 @@ teacher.npz, encoder.safetensors). The settings are those of language_detector.y
 first layers and learns from its last, in one run or more; after each, weight interpolation takes it part of the way
 towards where it was; then the heads are fitted. Two cores need some hours for it. What a run has learned is kept after
 each epoch; started again, it goes on from there (for other settings or data, remove the checkpoints first). Writes
-mlcourse/weights/language.safetensors and its card, which says what was trained on and what was held out. Only clips that
-shipped weights may learn from (`trainable`) are trained on.
+mlcourse/weights/language.safetensors and its card, which says what was trained on and what was held out. Only clips
+that shipped weights may learn from (`trainable`) are trained on.
 """
 import argparse, copy
 from concurrent.futures import ProcessPoolExecutor
