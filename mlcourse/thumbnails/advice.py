@@ -21,7 +21,7 @@ from fastcore.basics import patch
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 from ..pages import escaped, image_address, page_html, static_text
-from .edits import brighten, calm, darken, FILL, saturate, stretch_levels
+from .edits import brighten, calm, darken, FILL, fill_behind, saturate, stretch_levels
 from .images import WORKING
 from .properties import find_faces, line_box, LIST_SIZES, measure, open_picture, PROPERTIES
 from .properties import read_lines, timestamp_box, TIMESTAMP, under_timestamp
@@ -256,7 +256,7 @@ RULES['letterbox'] = Rule(
     'format', lambda p: 0.3 + 0.7*ramp(_letterbox_share(p), fine=0, bad=0.4) if _letterbox_share(p) else 0,
     lambda p: f"Bars cover part of the frame: {_bars(p)}.",
     "YouTube shows thumbnails at 16:9; bars inside the frame make the picture smaller than its neighbours.",
-    "Crop the bars away and let the picture fill the frame.",
+    "Crop the bars away; where that costs a face or a word, put the picture, large and blurred, behind itself.",
     lambda p: f"bars over {_bars(p) or 'nothing'}", FILL, claim='YouTube asks for it')
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #e5056aec
@@ -264,7 +264,7 @@ RULES['shape'] = Rule(
     'format', lambda p: 0.3 + 0.7*ramp(_off_shape(p), fine=0.04, bad=0.6) if _off_shape(p) > 0.04 else 0,
     lambda p: f"The picture is {p['aspect_ratio']:.2f} times as wide as high; YouTube's frame is 1.78 (16:9).",
     "YouTube asks for 16:9, and pads or cuts anything else.",
-    "Crop to 16:9 yourself, so that you choose what is cut.",
+    "Crop to 16:9 yourself, so that you choose what is cut; or put the picture, large and blurred, behind itself.",
     lambda p: f"{p['aspect_ratio']:.2f} times as wide as high", FILL, claim='YouTube asks for it')
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #fb6c97e9
@@ -347,7 +347,7 @@ def apply_fix(
         after = measure(edited) | kept # no edit moves what is kept
         broken = regressions(properties, after)
         if RULES[name].severity(after) >= MIN_SEVERITY: continue
-        if name in CROPS and cuts_off(image, properties, edited, after): continue
+        if name in CROPS and edit is not fill_behind and cuts_off(image, properties, edited, after): continue
         if not broken: return edited, after, []
         revealed = name in TONE_RULES and set(broken) <= set(LAYOUT_RULES)
         if revealed and not second_best[0]: second_best = edited, after, broken
