@@ -328,9 +328,11 @@ def pictures(gallery, photos, half, n_drawn, n_real):
 
 def severity(fault, image):
     "The severity by one rule; only what it looks at is measured."
+    tone = ['exposure', 'contrast'] # where it is off, nothing is said of what it hides
     asked = {'under the timestamp': ['text', 'subject'], 'no focal point': ['text', 'subject'],
-             'low text contrast': ['text', 'exposure']}.get(RULE[fault], [RULES[RULE[fault]].property])
-    return RULES[RULE[fault]].severity(measure(image, only=asked))
+             'low text contrast': ['text', *tone], 'blends in': ['subject', *tone]}
+    rule = RULES[RULE[fault]]
+    return rule.severity(measure(image, only=asked.get(RULE[fault], [rule.property])))
 
 
 def rng_of(name, fault):
