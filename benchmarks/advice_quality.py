@@ -535,7 +535,7 @@ def main():
     parser.add_argument('--real', type=int, default=N_REAL, help='how many real thumbnails (100)')
     parser.add_argument('--parts', default='named,alarms,fixed,together,titles,scripts,faces,seconds',
                         help='any of these')
-    parser.add_argument('--faults', default=','.join(FAULTS), help='which faults')
+    parser.add_argument('--faults', default=';'.join(FAULTS), help='which faults, with ; between them')
     parser.add_argument('--done', action='store_true', help='a table of what was kept so far; nothing new is asked')
     parser.add_argument('--keep', default=str(HERE/'advice_quality.csv'), help='where the table goes')
     args = parser.parse_args()
@@ -549,7 +549,7 @@ def main():
         return write_csv(shares, HERE/'advice_vote_shares.csv')
     sources = [__file__, *(module.__file__ for module in (properties, edits, advice))]
     code = hashlib.sha1(b''.join(Path(each).read_bytes() for each in sources)).hexdigest()[:12]
-    kept, faults, rows = cache_folder()/f'advice_quality_{args.half}_{code}.json', args.faults.split(','), []
+    kept, faults, rows = cache_folder()/f'advice_quality_{args.half}_{code}.json', args.faults.split(';'), []
     todo = pictures(args.gallery, args.photos, args.half, args.drawn, args.real)
     real = pictures(args.gallery, None, args.half, 0, 10_000)
     trending = [each for each in real if each[0] == 'trending'][:args.real]
@@ -589,7 +589,8 @@ def main():
                   for what, value in {'pictures with faces': (found > 0).sum(), 'faces': found.sum()}.items()]
     result = pd.DataFrame([line for line in lines if line])
     old = pd.read_csv(args.keep) if Path(args.keep).exists() else result[:0]
-    if args.half == 'report': result = pd.concat([old[~old.metric.isin(result.metric)], result])
+    again = pd.MultiIndex.from_frame(old[['metric', 'pictures']]).isin(list(zip(result['metric'], result['pictures'])))
+    if args.half == 'report': result = pd.concat([old[~again], result])
     print(result.to_string(index=False, na_rep=''))
     write_csv(result, Path(args.keep))
 
