@@ -110,7 +110,7 @@ def test_one_notebook_at_a_time(project, tmp_path):
     assert not ok and 'one is not two' in output
     def hang(nb): nb.cells[3].source = 'while True: pass'
     change(core, hang)
-    ok, output = check.run(check.tool('nbdev_test', '--path', str(core)), tree, timeout=8)
+    ok, output = check.check_notebook(core, tree, seconds=8)
     assert not ok and 'stopped after 8 s' in output
 
 
@@ -210,12 +210,19 @@ def test_limits_of_the_course(project):
     assert 'at most 95' in wide and '26 lines: at most 25' in tall
 
 
-def test_a_lesson_says_how_long_it_takes_and_opens_in_colab(project):
-    lesson = project/'nbs/course/01_try.ipynb'
+def test_what_a_lesson_must_have(project):
+    "How long it takes, a link to Colab, an install cell, its last sections, and a text for each exercise."
+    lesson, install = project/'nbs/course/01_try.ipynb', new_code_cell(rules.INSTALL)
     save(lesson, new_markdown_cell('# Try'), new_code_cell('x = 1'))
-    assert len(rules.notebook_findings(project)) == 3
-    address = f'{rules.COLAB}/nbs/course/01_try.ipynb'
-    save(lesson, new_markdown_cell(f'# Try\n\n*40 minutes.* [Colab]({address})'), new_code_cell(rules.INSTALL))
+    assert len(rules.notebook_findings(project)) == 3 + len(rules.HEADINGS)
+    top = f'# Try\n\n*40 minutes.* [Colab]({rules.COLAB}/nbs/course/01_try.ipynb)\n'
+    sections = [new_markdown_cell(f'{top}\n## {heading}\n\n') for heading in rules.HEADINGS]
+    save(lesson, sections[0], install, *sections[1:])
+    assert not rules.notebook_findings(project)
+    answer = new_markdown_cell(ANSWER.format(1, 'check_x(x)'))
+    save(lesson, sections[0], install, *sections[1:], answer)
+    assert 'not one for each answer' in rules.notebook_findings(project)[0]
+    save(lesson, sections[0], install, *sections[1:], new_markdown_cell('**1. Two.** Find two.'), answer)
     assert not rules.notebook_findings(project)
 
 

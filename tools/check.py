@@ -5,7 +5,7 @@
 
 It prints a line a check and ends with one that adds everything up.
 """
-import argparse, os, re, shutil, signal, subprocess, sys, tempfile, time
+import argparse, multiprocessing, os, re, shutil, signal, subprocess, sys, tempfile, time
 import xml.etree.ElementTree as ElementTree
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -42,6 +42,17 @@ def copy_tree(target):
     return target
 
 
+# On Linux, the process of a notebook is a copy of one that has imported what most notebooks need: it takes seconds.
+PROCESSES = multiprocessing.get_context('forkserver' if sys.platform == 'linux' else 'spawn')
+IMPORTED = '__main__', 'nbdev.test', 'fastai.vision.all', 'torchvision', 'librosa', 'sklearn.linear_model', 'onnxruntime'
+
+
+def end_family(process):
+    "End a process that has a session of its own, and all that it started."
+    if hasattr(os, 'killpg'): os.killpg(process.pid, signal.SIGKILL)
+    else: process.kill()
+
+
 def run(command, folder, timeout=600, **environment):
     "Run a command in `folder` and return (whether it succeeded, what it printed); its whole family ends with it."
     process = subprocess.Popen(command, cwd=folder, env={**ENVIRONMENT, 'PYTHONPATH': str(folder), **environment},
@@ -49,8 +60,7 @@ def run(command, folder, timeout=600, **environment):
                                stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
     try: output = process.communicate(timeout=timeout)[0]
     except subprocess.TimeoutExpired:
-        if hasattr(os, 'killpg'): os.killpg(process.pid, signal.SIGKILL)
-        else: process.kill()
+        end_family(process)
         return False, process.communicate()[0] + f'\nstopped after {timeout} s'
     return process.returncode == 0, output
 
@@ -117,10 +127,31 @@ def check_rules(find, root):
     return ('failed', '\n'.join(findings)) if findings else ('ok', '')
 
 
-def check_notebook(path, tree, flags=''):
+def test_notebook(path, tree, flags, printed):
+    "What the process of one notebook does: nbdev_test, in the copy, with all that is printed in a file."
+    if hasattr(os, 'setsid'): os.setsid()
+    with open(printed, 'w') as output, open(os.devnull) as nothing:
+        for descriptor, file in enumerate((nothing, output, output)): os.dup2(file.fileno(), descriptor)
+    sys.stdin, sys.stdout, sys.stderr = open(0), open(1, 'w', buffering=1), open(2, 'w', buffering=1)
+    os.environ.update(ENVIRONMENT, PYTHONPATH=str(tree))
+    sys.path.insert(0, str(tree))
+    os.chdir(tree)
+    from nbdev.test import nbdev_test
+    nbdev_test(path=str(path), flags=flags)
+
+
+def check_notebook(path, tree, flags='', seconds=SECONDS_A_NOTEBOOK):
     "One notebook and its folded answers run from top to bottom, by nbdev_test in a process of its own."
     solutions.insert(path)
-    return run(tool('nbdev_test', '--path', str(path), '--flags', flags), tree, SECONDS_A_NOTEBOOK)
+    printed = path.with_suffix('.printed')
+    process = PROCESSES.Process(target=test_notebook, args=(path, tree, flags, printed))
+    process.start()
+    process.join(seconds)
+    if late := process.is_alive(): end_family(process)
+    process.join()
+    output = printed.read_text(errors='replace') if printed.exists() else ''
+    printed.unlink(missing_ok=True)
+    return process.exitcode == 0, output + (f'\nstopped after {seconds} s' if late else '')
 
 
 def run_pytest(tree, report):
@@ -151,6 +182,8 @@ def check_files(tell, tree, committed):
 
 def check_notebooks(tell, tree, paths, flags=''):
     "Notebooks, two at once."
+    os.environ.update(ENVIRONMENT)
+    PROCESSES.set_forkserver_preload(IMPORTED)
     def timed(path):
         started = time.time()
         ok, output = check_notebook(path, tree, flags)

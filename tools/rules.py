@@ -16,6 +16,7 @@ SYS_PATH = r'(?m)^\s*sys\.path\.(insert|append)'
 COLAB = 'https://colab.research.google.com/github/mlcourse/mlcourse/blob/main'
 INSTALL = '%pip install -q ./mlcourse'
 DETAILS = r'(?s)<details.*?</details>'
+HEADINGS = 'What you learned', 'Exercises', 'Where to go next' # of a lesson
 
 
 def notebooks_of(root):
@@ -64,11 +65,16 @@ def markdown_findings(text, hidden, course):
 
 
 def lesson_findings(name, nb):
-    "What a lesson lacks at its top: how long it takes, and a way to run it on Colab."
+    "What a lesson lacks: how long it takes, a way to run it on Colab, its last sections, the text of an exercise."
     first, code = nb.cells[0].source, [cell.source for cell in nb.cells if cell.cell_type == 'code']
     if not re.search('minute|hour', first): yield 'how long does it take?'
     if f'{COLAB}/{name}' not in first: yield 'no link that opens it in Colab'
     if code and INSTALL not in code[0]: yield f'the first code cell does not install the course on Colab: {INSTALL}'
+    prose = '\n'.join(cell.source for cell in nb.cells if cell.cell_type == 'markdown')
+    for heading in HEADINGS:
+        if f'\n## {heading}\n' not in prose: yield f'no section "{heading}"'
+    numbers = re.findall(r'(?m)^\*\*(\d+)\. ', prose.partition('\n## Exercises\n')[2])
+    if numbers != [str(i + 1) for i in range(len(folded(prose)))]: yield f'exercises {numbers}: not one for each answer'
 
 
 def notebook_findings(root=ROOT):

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['CLAIMS', 'RULES', 'MIN_SEVERITY', 'FOCAL', 'BLENDS', 'LEAST_CONTRAST', 'MOST_WORDS', 'REPEATED', 'LIMIT_MB', 'EDGE',
-           'CROPS', 'TONE_RULES', 'QUICK', 'LAYOUT_RULES', 'FIX_ORDER', 'ORANGE', 'SEVERITY_WORDS', 'STRENGTHS',
+           'CROPS', 'TONE_RULES', 'SLOW', 'QUICK', 'LAYOUT_RULES', 'FIX_ORDER', 'ORANGE', 'SEVERITY_WORDS', 'STRENGTHS',
            'SAID_BY', 'PAGE_COLOURS', 'STYLE', 'ramp', 'Study', 'Rule', 'share', 'severities', 'regressions', 'at_edge',
            'cuts_off', 'apply_fix', 'fix_all', 'draw_guide', 'Recommendation', 'Strength', 'strengths', 'may_advise',
            'grader_change', 'Report', 'advise', 'at_list_sizes', 'picture_url', 'list_sizes_html', 'as_page']
@@ -327,7 +327,8 @@ def cuts_off(
 # %% ../../nbs/thumbnails/09_advice.ipynb #501077b7
 CROPS = 'letterbox', 'shape' # whose edits may cut off a letter or a face, and then are not shown
 TONE_RULES = 'too dark', 'too bright', 'low contrast', 'low saturation' # their edits move no letter and no face,
-QUICK = [name for name in PROPERTIES if name not in ('text', 'subject')] # most of the time goes to these two
+SLOW = 'text', 'subject' # where most of the time goes
+QUICK = [name for name in PROPERTIES if name not in SLOW]
 LAYOUT_RULES = ('small text', 'too many words', 'under the timestamp', # and can only reveal these, or what
                 'low text contrast', 'blends in') # is not asked of a picture whose tone is off
 
@@ -341,10 +342,10 @@ def apply_fix(
     kept = {key: properties[key] for key in ('file_kb', 'site_copy', 'transparent_share', 'title_repeated_share')}
     for edit in RULES[name].edits:
         edited = edit(image)
-        quick = properties | measure(edited, only=QUICK) | kept
+        quick = properties | measure(edited, only=QUICK) | kept # no edit moves what is kept
         broken = [each for each in regressions(properties, quick) if RULES[each].property in QUICK]
         if broken or RULES[name].severity(quick) >= MIN_SEVERITY: continue
-        after = measure(edited) | kept # no edit moves what is kept
+        after = quick | measure(edited, only=SLOW)
         broken = regressions(properties, after)
         if RULES[name].severity(after) >= MIN_SEVERITY: continue
         if name in CROPS and edit is not fill_behind and cuts_off(image, properties, edited, after): continue
