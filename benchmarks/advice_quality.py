@@ -64,7 +64,7 @@ from mlcourse.thumbnails.advice import advise, apply_fix, fix_all, MIN_SEVERITY,
 from mlcourse.thumbnails.feed import sample_video
 from mlcourse.thumbnails.images import load_image
 from mlcourse.thumbnails.properties import find_faces, measure, PROPERTIES, read_lines, saliency, title_repeated_share
-from mlcourse.thumbnails.properties import without_site_padding
+from mlcourse.thumbnails.properties import TIMESTAMP, without_site_padding
 from mlcourse.thumbnails.simulate import channel_design, draw_thumbnail
 
 HERE = Path(__file__).parent
@@ -295,7 +295,8 @@ def composed(photo, rng, words=None, name=None):
         return under + 100*sum(max(0, min(right, r) - max(left, l)) * max(0, min(bottom, b) - max(top, t))
                                for l, t, r, b in faces)
     room = 1 - 0.04 - width/1280
-    x, y = min([(0.04, 0.06), (room, 0.06), (0.04, 0.9 - height/720), (room, 0.36)], key=cost)
+    places = [(0.04, 0.06), (room, 0.06), (0.04, 0.9 - height/720), (room, 0.36)]
+    x, y = min((place for place in places if place[0] < room or place[1] + height/720 < TIMESTAMP[1]), key=cost)
     draw = ImageDraw.Draw(image)
     for i, line in enumerate(lines):
         place = x*1280, y*720 + i*1.2*letters.size

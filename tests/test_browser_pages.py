@@ -137,6 +137,16 @@ def test_answers_are_those_of_python(page, kind, language):
     assert abs(mine['confidence']-theirs.confidence) < 0.02
 
 
+@pytest.mark.parametrize('kind', ['wav', 'flac'])
+def test_samples_are_those_that_were_written(page, kind):
+    "Chromium's own are not: it takes what is above 0 for more than it is."
+    data = KINDS[kind](voice('en'))
+    code = '''async data => [...(await (await import('./detect.js')).hear(
+        new Blob([Uint8Array.from(atob(data), c => c.charCodeAt(0))]), 'clip')).samples]'''
+    heard = page.evaluate(code, base64.b64encode(data).decode())
+    np.testing.assert_allclose(heard, load(data), rtol=0, atol=1e-7)
+
+
 def test_two_languages_are_shown_as_in_python(page):
     samples = np.concatenate([voice('en', 8), voice('zh', 8)])
     mine, theirs = hear(page, sound_file(samples)), LanguageDetector.load().predict((samples, SAMPLE_RATE))

@@ -4,7 +4,8 @@ from PIL import Image
 
 from mlcourse.thumbnails.feed import feed_data, feed_page, PLACES, shipped_videos, Video
 
-HOSTILE = '</script><img src=x onerror="alert(1)"><b>bread</b>'
+# Longer than two lines beside a video, in any font.
+HOSTILE = '</script><img src=x onerror="alert(1)"><b>the best bread you can bake at home this week with no knead</b>'
 
 
 @pytest.fixture

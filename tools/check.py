@@ -182,7 +182,8 @@ def check_files(tell, tree, committed):
 
 def check_notebooks(tell, tree, paths, flags=''):
     "Notebooks, two at once."
-    os.environ.update(ENVIRONMENT)
+    # What PyTorch says of its own future helps nobody here.
+    os.environ.update(ENVIRONMENT, PYTHONWARNINGS='ignore::FutureWarning:torch.jit._script')
     PROCESSES.set_forkserver_preload(IMPORTED)
     def timed(path):
         started = time.time()

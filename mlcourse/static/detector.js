@@ -100,8 +100,16 @@ function withinScale(samples) { // turned down if it is beyond -1 to 1; single s
   return samples.map(x => Math.min(Math.max(x / scale, -1), 1));
 }
 
+// Chromium reads 16-bit numbers above 0 as parts of 32,767 and the rest of 32,768; other programs take 32,768 for all.
+
+function asWritten(channel) {
+  const isWhole = x => Math.abs(x - Math.round(x)) < 0.01;
+  if (!channel.every(x => isWhole(x * (x > 0 ? 32767 : 32768)))) return channel;
+  return channel.map(x => x > 0 ? x * 32767 / 32768 : x);
+}
+
 export function prepare(channels, rate, about) { // -> [samples at 16 kHz, warnings]
-  const [mono, warnings] = toMono(channels, about);
+  const [mono, warnings] = toMono(channels.map(asWritten), about);
   return [withinScale(resample(mono, rate, about.SAMPLE_RATE)), warnings];
 }
 
