@@ -4,16 +4,19 @@
 
 The clips are the forty of mlcourse/clips/replay, named again and again (copies of them would only fill a disk), and
 for the plan of a corpus clips of ten seconds, strung together from them, and drawn thumbnails. Dask has two workers
-with one thread each on this machine. Speeds are of the work alone, with the workers started and warm, the better of two
-runs that take turns; memory is the peak of all processes together, and of the one that hands out the work. The last
-row counts the tests in tests/test_scale.py that find a shard lost, doubled or half-written. It prints a table and keeps
-it as scale_speed.csv.
+with one thread each on this machine. Speeds are of the work alone, with the workers started and warm, the best of three
+runs that take turns; two processes of Python's own, without Dask, say what two cores of this machine give. Memory is
+the peak of all processes together, and of the one that hands out the work. One row counts the tests in
+tests/test_scale.py that find a shard lost, doubled or half-written. It prints a table and keeps it as scale_speed.csv.
 """
 import argparse, subprocess, sys, threading, time
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing import get_context
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+import dask
 import numpy as np
 import pandas as pd
 import psutil
@@ -23,7 +26,7 @@ from distributed import Client, LocalCluster
 from mlcourse.core import write_csv
 from mlcourse.language.audio import load, SAMPLE_RATE
 from mlcourse.language.clips import replay_clips
-from mlcourse.scale import answer_items, detect_one, spread
+from mlcourse.scale import answer_items, detect_one, LOCAL, spread
 from mlcourse.thumbnails.images import load_image
 from mlcourse.thumbnails.properties import measure
 from mlcourse.thumbnails.simulate import simulate_videos
@@ -55,12 +58,13 @@ class Memory(threading.Thread):
                 try: sizes.append(child.memory_info().rss)
                 except psutil.Error: continue
             self.own, self.all = max(self.own, sizes[0]/1e6), max(self.all, sum(sizes)/1e6)
-            time.sleep(0.2)
+            time.sleep(2) # it takes a while itself
 
 
 def with_dask(items, work=detect_one, shard_size=25):
     "Seconds of work and MB, with workers that have answered some items before."
-    with (LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None) as cluster,
+    with (dask.config.set(LOCAL),
+          LocalCluster(n_workers=WORKERS, threads_per_worker=1, dashboard_address=None) as cluster,
           Client(cluster) as client, TemporaryDirectory() as folder):
         client.run(answer_items, list(items[:5]), work)
         memory = Memory()
@@ -72,14 +76,26 @@ def with_dask(items, work=detect_one, shard_size=25):
     return seconds, memory, kilobytes/len(items)
 
 
+def with_processes(items, shard_size=25):
+    "Seconds of work, with as many processes as Dask has workers and nothing between them."
+    work = partial(answer_items, work=detect_one)
+    parts = [items[i:i+shard_size] for i in range(0, len(items), shard_size)]
+    with ProcessPoolExecutor(WORKERS, mp_context=get_context('spawn')) as pool:
+        list(pool.map(work, parts[:4]))
+        return timed(lambda: list(pool.map(work, parts)))
+
+
 def beside_plain(paths, n):
-    "Dask with two workers beside a loop in one process, in turns."
+    "Dask with two workers beside a loop in one process, and beside two processes, in turns."
     items = (paths*(n//len(paths)+1))[:n]
     answer_items(items[:5], detect_one)
-    plain, dask = zip(*((timed(lambda: answer_items(items, detect_one)), with_dask(items)[0]) for _ in range(2)))
-    yield f'a plain loop, {n} clips of 2.5 s', 'ms a clip', 1000*min(plain)/n
-    yield f'Dask, two workers, {n} clips', 'ms a clip', 1000*min(dask)/n
-    yield 'Dask, two workers, to the plain loop', 'times as fast', min(plain)/min(dask)
+    turns = [(timed(lambda: answer_items(items, detect_one)), with_dask(items)[0], with_processes(items))
+             for _ in range(3)]
+    plain, dask, processes = map(min, zip(*turns))
+    yield f'a plain loop, {n} clips of 2.5 s', 'ms a clip', 1000*plain/n
+    yield f'Dask, two workers, {n} clips', 'ms a clip', 1000*dask/n
+    yield 'Dask, two workers, to the plain loop', 'times as fast', plain/dask
+    yield 'two processes without Dask, to the plain loop', 'times as fast', plain/processes
 
 
 def at_sizes(paths, sizes):
@@ -126,7 +142,7 @@ if __name__ == '__main__':
     parser = argparse.ArgumentParser(description=__doc__.split('\n')[0])
     parser.add_argument('--sizes', nargs=2, type=int, default=[1000, 20000])
     parser.add_argument('--without-tests', action='store_true', help='nothing is killed')
-    parser.add_argument('--n', type=int, default=400, help='clips, beside the plain loop (400)')
+    parser.add_argument('--n', type=int, default=1200, help='clips, beside the plain loop (1200)')
     parser.add_argument('--out', type=Path, default=HERE/'scale_speed.csv')
     args = parser.parse_args()
     paths, rows = replay_clips().path.tolist(), []

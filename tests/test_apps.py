@@ -100,7 +100,8 @@ def test_limit_and_order(open_app, clips, tmp_path, kind):
     page.wait_for_selector('[aria-label*="of large.wav"]')
 
 
-@pytest.mark.parametrize('language, word', [('zh', 'Mandarin'), ('en', 'English')])
+@pytest.mark.parametrize('kind, language, word', [('lab', 'zh', 'Mandarin'), ('voila', 'en', 'English')],
+                         indirect=['kind'])
 def test_microphone(open_app, start_browser, clips, language, word):
     "Chromium plays a file as the microphone."
     spoken = clips/f'microphone-{language}.wav'
@@ -116,6 +117,7 @@ def test_microphone(open_app, start_browser, clips, language, word):
     assert answer(page, 'recording.webm') == word
 
 
+@pytest.mark.parametrize('kind', ['voila'], indirect=True)
 def test_no_microphone(open_app):
     "Without one there is a sentence, and uploads go on."
     page = open_app(APP)

@@ -79,12 +79,12 @@ def test_an_entry_that_draws_the_questions_again_only_guesses(tmp_path):
     "It knows its own file, but not the salt."
     (tmp_path/'cheat.py').write_text(
         'from mlcourse.contest import draw_thumbnails, seed_of\n'
-        "draw = draw_thumbnails(120, seed_of([__file__], ''))\n"
+        "draw = draw_thumbnails(60, seed_of([__file__], ''))\n"
         'known = {picture.tobytes(): float(hit) for (picture, _), hit in zip(draw.inputs, draw.truth)}\n'
         'def predict(picture, subscribers): return known.get(picture.tobytes(), 0.5)\n')
-    played = play('thumbnails', dict(cheat=tmp_path/'cheat.py'), n=120)
+    played = play('thumbnails', dict(cheat=tmp_path/'cheat.py'), n=60)
     assert board(played).set_index('entry').score['cheat'] == 0.5
-    known = play('thumbnails', dict(cheat=tmp_path/'cheat.py'), salt='', n=120) # as if the salt had got out
+    known = play('thumbnails', dict(cheat=tmp_path/'cheat.py'), salt='', n=60) # as if the salt had got out
     assert board(known).set_index('entry').score['cheat'] == 1
 
 
@@ -103,7 +103,7 @@ def test_noise_is_no_progress(tmp_path):
     for i in range(10):
         (tmp_path/f'guess{i}.py').write_text(f'import random\nrandom.seed({i})\n'
                                              'def predict(picture, subscribers): return random.random()')
-    played = play('thumbnails', {f'guess{i}': tmp_path/f'guess{i}.py' for i in range(10)}, salt='noise', n=200)
+    played = play('thumbnails', {f'guess{i}': tmp_path/f'guess{i}.py' for i in range(10)}, salt='noise', n=100)
     found = contest.leads(played)
     pairs = found[(found.one < found.other) & (found.other != 'oracle')]
     assert ((pairs.low > 0) | (pairs.high < 0)).mean() < 0.15

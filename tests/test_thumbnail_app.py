@@ -9,6 +9,7 @@ from mlcourse.thumbnails.feed import photograph
 
 APP = 'from mlcourse.thumbnails.app import ThumbnailApp\napp = ThumbnailApp()\napp'
 FIRST, OTHER, NEIGHBOURS, GRADER = (f'.mlc-drop >> nth={n} >> input[type=file]' for n in (0, 1, 2, 4))
+IN_VOILA = pytest.mark.parametrize('kind', ['voila'], indirect=True) # what does not depend on the page around it
 ALL_EDITS = '.mlc-app .advice figure >> nth=1' # the sample has two faults with an edit each
 
 
@@ -77,6 +78,7 @@ def opens_alone(context, path):
     page.close()
 
 
+@IN_VOILA
 def test_versions_in_the_feed(open_app, pictures):
     "Beside each other, in the order chosen, and back to one."
     page = open_app(APP, share=True)
@@ -98,6 +100,7 @@ def test_versions_in_the_feed(open_app, pictures):
     assert headings(page) == ['Letterbox', 'Too dark'] and page.locator('.mlc-feed figure').count() == 1
 
 
+@IN_VOILA
 def test_neighbours_of_ones_own(open_app, pictures, tmp_path):
     "They replace the photographs; a title is shown as text; the feed can be saved for a friend."
     page = open_app(APP, share=True)
@@ -135,6 +138,7 @@ def test_limit(open_app, tmp_path):
     assert page.locator('.mlc-drop').first.locator('.mlc-wrong').count() == 0 and 'Heavy file' in headings(page)
 
 
+@IN_VOILA
 def test_a_grader_that_is_none(open_app, tmp_path):
     page = open_app(APP, share=True)
     (tmp_path/'absent.safetensors').write_bytes(b'milk')
@@ -170,7 +174,7 @@ def test_keyboard_only(open_app, kind):
     if kind == 'lab': assert page.locator('.jp-Cell').count() <= 2
 
 
-@pytest.mark.parametrize('kind', ['voila'], indirect=True) # the panels of JupyterLab leave nothing of 400 pixels
+@IN_VOILA # where the panels of JupyterLab leave nothing of 400 pixels
 def test_labels_and_a_narrow_screen(open_app, pictures):
     "400 pixels are enough, and everything that can be used or seen has a name."
     page = open_app(APP, share=True, width=400, height=900)
