@@ -335,7 +335,7 @@ def board(
             dict(zip(['score', 'low', 'high'], bootstrap_interval(score, a.truth, a[name], groups=a.group, n=500)))
             for name in _columns(played)]
     table = pd.DataFrame(rows).merge(played.entries, 'right', left_on='entry', right_index=True)
-    return table.sort_values('score', ascending=False, ignore_index=True)
+    return table.sort_values(['place', 'score'], ascending=[True, False], ignore_index=True)
 
 # %% ../nbs/library/05_contest.ipynb #90ae7178
 SEEN_AT = 'https://github.com/mlcourse/mlcourse/blob/main/mlcourse/entries'

@@ -24,6 +24,13 @@ NOT_OURS = ('favicon', 'mathjax', 'MathJax', 'cdn.jsdelivr', 'ERR_INTERNET_DISCO
             'ERR_PROXY', 'ERR_TUNNEL')
 
 
+# Files that take longest begin first, so that no worker is left with one at the end.
+LONG = 'test_site.py', 'test_contest.py', 'test_apps.py', 'test_thumbnail_app.py', 'test_scale.py'
+
+
+def pytest_collection_modifyitems(items): items.sort(key=lambda item: item.path.name not in LONG)
+
+
 @pytest.fixture(scope='session')
 def playwright():
     "Playwright, or a reason to skip."

@@ -44,7 +44,7 @@ def copy_tree(target):
 
 # On Linux, the process of a notebook is a copy of one that has imported what most notebooks need: it takes seconds.
 PROCESSES = multiprocessing.get_context('forkserver' if sys.platform == 'linux' else 'spawn')
-IMPORTED = '__main__', 'nbdev.test', 'fastai.vision.all', 'torchvision', 'librosa', 'sklearn.linear_model', 'onnxruntime'
+IMPORTED = '__main__', 'nbdev.test', 'fastai.vision.all', 'librosa', 'sklearn.linear_model', 'onnxruntime'
 
 
 def end_family(process):
@@ -157,8 +157,8 @@ def check_notebook(path, tree, flags='', seconds=SECONDS_A_NOTEBOOK):
 def run_pytest(tree, report):
     "pytest over tests/, shown as it runs; how many (passed, failed, skipped)."
     # Two files at once: most of the time a test waits for a page, a kernel or a process.
-    command = [sys.executable, '-m', 'pytest', '-n', '2', '--dist', 'loadfile', f'--junitxml={report}',
-               '--durations=30', '--durations-min=5']
+    command = [sys.executable, '-m', 'pytest', '-n', '2', '--dist', 'loadfile', '--no-loadscope-reorder',
+               f'--junitxml={report}', '--durations=30', '--durations-min=5']
     subprocess.run(command, cwd=tree, env={**ENVIRONMENT, 'PYTHONPATH': str(tree)})
     try: suite = ElementTree.parse(report).getroot().find('testsuite').attrib
     except (OSError, ElementTree.ParseError): return 0, 1, 0

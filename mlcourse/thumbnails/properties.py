@@ -420,14 +420,15 @@ def text(
 )->dict: # shares of the picture's area, height or letters; from `text_height_share` on None without text
     "How much text there is, how tall, how clear, and what is left of it at 168 px."
     lines = read_lines(image)
-    def covered(width): return max((under_timestamp(*line_box(line), width) for line in lines), default=None)
+    readable = [line for line in lines if line.height_share >= SMALL]
+    def covered(width): return max((under_timestamp(*line_box(line), width) for line in readable), default=None)
     return dict(text_words=sum(line.words for line in lines), text_letters=sum(line.letters for line in lines),
                 text_unread_lines=sum(not line.text for line in lines),
                 text_lost_letters=sum(line.letters for line in lines if not line.survives),
                 text_small_letters=sum(line.letters for line in lines if line.small),
                 text_area_share=float(sum(_area(line.corners) for line in lines)),
                 text_height_share=max((line.height_share for line in lines), default=None),
-                text_contrast_ratio=min((line.contrast_ratio for line in lines), default=None),
+                text_contrast_ratio=min((line.contrast_ratio for line in readable), default=None),
                 text_under_timestamp_share=covered(LIST_SIZES[1]),
                 text_under_timestamp_home_share=covered(LIST_SIZES[0]))
 
