@@ -25,7 +25,7 @@ from ..pages import escaped, image_address, page_html, static_text
 from .edits import brighten, calm, darken, FILL, fill_behind, saturate, stretch_levels
 from .images import WORKING
 from .properties import find_faces, line_box, LIST_SIZES, measure, open_picture, PROPERTIES
-from .properties import read_lines, SMALL, timestamp_box, TIMESTAMP, under_timestamp
+from .properties import read_lines, timestamp_box, TIMESTAMP, under_timestamp
 from .properties import WIDESCREEN
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #131755dc
@@ -193,7 +193,7 @@ RULES['low text contrast'] = Rule(
     "The web's rules (WCAG 2.1) ask for 3 to 1 for large letters.",
     "Make the letters lighter and what is behind them darker, or the other way round; an outline helps.",
     lambda p: f"contrast {p['text_contrast_ratio'] or 0:.1f} to 1",
-    guide=_lines(lambda line: line.contrast_ratio < LEAST_CONTRAST and line.height_share >= SMALL), label='too faint')
+    guide=_lines(lambda line: line.contrast_ratio < LEAST_CONTRAST and line.matters), label='too faint')
 
 # %% ../../nbs/thumbnails/09_advice.ipynb #a32ae594
 MOST_WORDS = 8
@@ -224,7 +224,7 @@ def _covered(p):
 
 def _under_timestamp(image):
     "A guide: boxes around the lines and faces that are covered."
-    lines = [line_box(line) for line in read_lines(image) if line.height_share >= SMALL]
+    lines = [line_box(line) for line in read_lines(image) if line.matters]
     return [box for box in (*lines, *find_faces(image)) if under_timestamp(*box) > 0.3]
 
 def _covered_finding(p):

@@ -333,6 +333,10 @@ class TextLine(NamedTuple):
     @property
     def small(self): return not self.survives or self.height_share < SMALL
 
+    @property
+    def matters(self): # the box is half as tall again as its letters, which are hard to measure where they are faint
+        return np.linalg.norm((self.corners[0] - self.corners[3]) * [WIDESCREEN, 1]) >= 1.5*SMALL
+
 # %% ../../nbs/thumbnails/07_properties.ipynb #0c7a7497
 SMALL = 5/94 # of the height: letters of less than 5 px in a list
 
@@ -420,7 +424,7 @@ def text(
 )->dict: # shares of the picture's area, height or letters; from `text_height_share` on None without text
     "How much text there is, how tall, how clear, and what is left of it at 168 px."
     lines = read_lines(image)
-    readable = [line for line in lines if line.height_share >= SMALL]
+    readable = [line for line in lines if line.matters]
     def covered(width): return max((under_timestamp(*line_box(line), width) for line in readable), default=None)
     return dict(text_words=sum(line.words for line in lines), text_letters=sum(line.letters for line in lines),
                 text_unread_lines=sum(not line.text for line in lines),
