@@ -68,6 +68,7 @@ def main(argv=None):
     args = parser.parse_args(argv)
     # By folder and number, so that a notebook comes after those that it builds on.
     found = args.notebooks or sorted((ROOT/'nbs').rglob('*.ipynb'))
+    os.environ.pop('MPLBACKEND', None) # with one, a kernel would not show its figures
     failed = 0
     for path in (p.resolve() for p in found if '.ipynb_checkpoints' not in p.parts):
         started = time.time()
