@@ -18,7 +18,7 @@ SETUP = for python in python3 python3.14 python3.13 python3.12 python3.11 python
 help:
 	@echo "make demo        install what is needed, then run both projects once (three minutes)"
 	@echo "make lab         the same install, then open the course in JupyterLab"
-	@echo "make test        every check, on copies: the notebooks and the tests (half an hour on two cores)"
+	@echo "make test        every check, on copies: the notebooks and the tests (twenty to thirty minutes on two cores)"
 	@echo "make notebooks   run all notebooks and save them with their figures (FLAGS='slow network' for all of it)"
 	@echo "make site        the site, in _site/: lessons with sound, the library, the pages that run in a browser (needs npm)"
 	@echo "make weights SPEECH=folder VOICES=folder   train the shipped weights again: voices, teacher, network (four hours)"
