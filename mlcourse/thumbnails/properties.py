@@ -259,7 +259,7 @@ PROPERTIES['clutter'] = Property(
 # %% ../../nbs/thumbnails/07_properties.ipynb #7301127a
 READ = 480, 168 # pixels: the longer side at which lines are looked for, and the width in the list beside a video
 LEGIBLE = 0.8 # what the reader's own score must reach before its words are believed
-SURE, LONG = 0.8, 0.65 # what the detector's score must reach where nothing was read: of a short box, of a long one
+SURE, LONG = 0.8, 2.25 # where nothing was read: the detector's score, or so many times as wide as tall, make a line
 
 READING = Lock() # the reader keeps state, so threads take turns: a second reader would cost 30 MB or more
 
@@ -364,9 +364,9 @@ def _read_line(array, tiny, corners):
     return TextLine(text, corners / size, height, contrast, small_text, letters)
 
 def _is_text(line, aspect, score):
-    "Whether a line is one: something read, something that the detector is sure of, or something long."
+    "Whether a box holds a line: something was read, the detector is sure, or it is long, as nothing but text is."
     width, height = (np.linalg.norm((line.corners[0] - line.corners[i]) * [aspect, 1]) for i in (1, 3))
-    return line.letters >= 2 and (line.text != '' or score >= (LONG if width >= 2*height else SURE))
+    return line.letters >= 2 and (line.text != '' or score >= SURE or width >= LONG*height)
 
 @lru_cache(maxsize=16) # what draws and what measures look at the same picture
 def _read(pixels, width, height):
