@@ -87,20 +87,33 @@ CANCELLED = 'its channels cancel each other; only the loudest was used'
 
 class _Mixer:
     "Blocks of channels in, one channel out; keeps how loud the mixture is, and each channel."
-    def __init__(self, channel=None): self.channel, self.mixed, self.each, self.blocks, self.n = channel, 0., 0., [], 0
+    def __init__(self, channel=None):
+        self.channel, self.mixed, self.each, self.blocks, self.n = channel, 0., 0., [], 0
+        self.waiting = [] # small blocks, until together they are worth the work
 
     def add(self, block): # float32, shape (n, channels)
+        if self.waiting and self.waiting[0].shape[1] != block.shape[1]: self.mix()
+        self.waiting.append(block); self.n += len(block)
+        if len(block) == BLOCK or len(self.waiting) == 64: self.mix()
+
+    def mix(self):
+        if not self.waiting: return
+        block, self.waiting = np.concatenate(self.waiting), []
         mono = to_mono(block if self.channel is None else block[:, min(self.channel, block.shape[1]-1)])
-        self.blocks.append(mono); self.n += len(mono)
+        self.blocks.append(mono)
         with np.errstate(over='ignore', invalid='ignore'): each = np.square(block, dtype=np.float64).sum(axis=0)
         self.mixed += float(np.square(mono, dtype=np.float64).sum())
         self.each = self.each+each if np.size(self.each) in (1, len(each)) else each
 
     def cancels(self): # 0.1: 10 dB below what channels that are independent would give
+        self.mix()
         return np.size(self.each) > 1 and self.mixed < 0.1*np.sum(self.each)/np.size(self.each)**2
 
     def loudest(self): return int(np.argmax(self.each))
-    def samples(self): return np.concatenate(self.blocks) if self.blocks else np.zeros(0, np.float32)
+
+    def samples(self):
+        self.mix()
+        return np.concatenate(self.blocks) if self.blocks else np.zeros(0, np.float32)
 
 # %% ../../nbs/language/01_audio.ipynb #2bedce12
 def _read_soundfile(file, max_seconds, mixer):
@@ -148,6 +161,10 @@ def _frames(container, stream, damaged):
 # %% ../../nbs/language/01_audio.ipynb #181dc9e2
 LONGEST_GAP = 600 # seconds; a longer one is a broken clock
 
+def _floats(frame):
+    "The samples of a frame of planar floats, shape (n, channels)."
+    return np.stack([np.frombuffer(plane, np.float32, frame.samples) for plane in frame.planes], axis=1)
+
 def _read_av(file, max_seconds, mixer):
     "The rate, and what was damaged, with FFmpeg."
     with open_av(file) as container:
@@ -160,9 +177,10 @@ def _read_av(file, max_seconds, mixer):
         for frame in _frames(container, stream, damaged):
             if kind != (frame.format.name, frame.layout.name, frame.sample_rate): # the first, or a change
                 kind = frame.format.name, frame.layout.name, frame.sample_rate
+                as_it_is = kind[0] == 'fltp' and kind[2] == rate
                 to_float = av.AudioResampler(format='fltp', layout=frame.layout.name, rate=rate)
             gap = frame.time-start-mixer.n/rate if frame.time is not None else 0
-            parts = [part.to_ndarray().T for part in to_float.resample(frame)]
+            parts = [_floats(part) for part in ([frame] if as_it_is else to_float.resample(frame))]
             if parts and 0.25 < gap < LONGEST_GAP: # seconds; clocks are not exact
                 parts.insert(0, np.zeros((int(min(gap*rate, wanted-mixer.n)), parts[0].shape[1]), np.float32))
             for part in parts: mixer.add(part)
