@@ -14,7 +14,8 @@ What is measured, at the settings that ship:
   shorter clips here are more often Mandarin.
 - The same at 3 s in noise, far rooms, babble, and a room with noise on a telephone.
 - Accented English that is called Mandarin.
-- How often en and zh get an answer, how often that is right, and how often other languages, and noises, get none. Other
+- How often en and zh get an answer, how often that is right, and how often other languages, and noises, get none; and
+  how often other languages would, at the threshold that 0.95 of these very clips in en and zh reach. Other
   languages are compared at matched length. Whisper always answers: what counts is whether its likeliest language is en
   or zh.
 - The same voice in both languages: the AUC within each voice, so that nothing but the language can tell.
@@ -208,6 +209,11 @@ def choices(table, what, seconds):
         yield row(f'clean: {corpus}', seconds, f'recall {language}', share_right, part, 'forced', 'whisper_forced')
 
 
+def not_answered_at(known, other, answered=0.95):
+    "Which clips in other languages would get no answer if so large a share of en and zh were to get one."
+    return other.assign(called=np.where(other['confidence'] < known['confidence'].quantile(1-answered), 'unsure', 'en'))
+
+
 def abstention(known, other, seconds, what):
     "How many get an answer: of en and zh, and of other languages."
     yield row(f'en and zh{what}', seconds, 'answered', share_sure, known, 'called')
@@ -215,6 +221,8 @@ def abstention(known, other, seconds, what):
     yield row(f'en and zh{what}', seconds, 'called mixed', share_mixed, known, 'called')
     yield row(f'other languages{what}', seconds, 'not called en or zh', share_not_called, other, 'called',
               'whisper_called')
+    yield row(f'other languages{what}', seconds, 'not called, were 0.95 of en and zh answered', share_not_called,
+              not_answered_at(known, other), 'called')
     for corpus, part in other.groupby('corpus'):
         yield row(f'other languages{what}: {corpus}', seconds, 'not called en or zh', share_not_called, part, 'called',
                   'whisper_called')

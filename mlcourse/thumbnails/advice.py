@@ -139,10 +139,12 @@ RULES['cluttered'] = Rule(
 # %% ../../nbs/thumbnails/09_advice.ipynb #6268bbd3
 FOCAL, BLENDS = (0.32, 0.42), (0.68, 0.9) # shares: where the ramps of the next two rules begin and end
 
-def _has_anchor(p): return (p['face_height_share'] or 0) > 0.2 or (p['text_height_share'] or 0) > 0.12
+def _has_anchor(p): # of many faces or words, none is one
+    face, words = (p['face_height_share'] or 0) > 0.2, (p['text_height_share'] or 0) > 0.12
+    return (face and p['face_count'] <= 3) or (words and p['text_words'] <= 8)
 
-def _tone_is_off(p): # then that comes first, and explains why things do not stand apart
-    return any(RULES[name].severity(p) >= MIN_SEVERITY for name in ('too dark', 'too bright', 'low contrast'))
+def _tone_is_off(p, least=MIN_SEVERITY): # then that comes first, and explains why things do not stand apart
+    return any(RULES[name].severity(p) >= least for name in ('too dark', 'too bright', 'low contrast'))
 
 RULES['no focal point'] = Rule(
     'subject', lambda p: 0 if _has_anchor(p) else ramp(p['salient_area_share'], *FOCAL),
@@ -177,7 +179,7 @@ RULES['small text'] = Rule(
 LEAST_CONTRAST = 3 # WCAG 2.1, success criterion 1.4.3, for large letters
 
 def _faint(p):
-    if (p['text_contrast_ratio'] or 21) >= LEAST_CONTRAST or _tone_is_off(p): return 0
+    if (p['text_contrast_ratio'] or 21) >= LEAST_CONTRAST or _tone_is_off(p, 0.2): return 0
     return 0.05 + 0.95*ramp(p['text_contrast_ratio'], fine=LEAST_CONTRAST, bad=1.2)
 
 RULES['low text contrast'] = Rule(

@@ -199,7 +199,7 @@ def pooled_features(
             n += len(batch)
     return np.frombuffer(found, np.float32).reshape(n, -1) if n else np.zeros((0, 1), dtype=np.float32)
 
-# %% ../../nbs/thumbnails/06_grader.ipynb #3f84d76a
+# %% ../../nbs/thumbnails/06_grader.ipynb #1bd3e7e8
 def _one_layer(pad, conv):
     "A convolution that does what `pad` and `conv` do, where there is one row more to pad at the end."
     before, after = pad.padding[:2]
