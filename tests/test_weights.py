@@ -88,12 +88,12 @@ def test_a_changed_file_loads_or_is_refused(tmp_path, kind):
     peak, refused = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, 0
     for name, content in mutations(path, np.random.default_rng(0)):
         path.write_bytes(content)
-        start = time.perf_counter()
+        start = time.process_time() # of the processor: the machine may have other work
         try: cls.load(path)
         except UnreadableWeights as error:
             refused += 1
             assert '\n' not in str(error) and len(str(error)) < 500, name
-        assert time.perf_counter()-start < 2, name
+        assert time.process_time()-start < 2, name
     used = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss-peak
     assert used*(1 if sys.platform == 'darwin' else 1024) < 500e6
     assert refused > 100
