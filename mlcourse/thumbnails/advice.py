@@ -179,7 +179,8 @@ RULES['small text'] = Rule(
 LEAST_CONTRAST = 3 # WCAG 2.1, success criterion 1.4.3, for large letters
 
 def _faint(p):
-    if (p['text_contrast_ratio'] or 21) >= LEAST_CONTRAST or _tone_is_off(p, 0.2): return 0
+    if (p['text_contrast_ratio'] or 21) >= LEAST_CONTRAST: return 0
+    if _tone_is_off(p, 0.2): return 0 # what is a detail of the tone explains no faint words
     return 0.05 + 0.95*ramp(p['text_contrast_ratio'], fine=LEAST_CONTRAST, bad=1.2)
 
 RULES['low text contrast'] = Rule(

@@ -366,8 +366,8 @@ def _read_line(array, tiny, corners):
 def _is_text(line, aspect, score):
     "Whether a box holds a line: it was read, the detector is sure, or it is as long or as stark as only text is."
     width, height = (np.linalg.norm((line.corners[0] - line.corners[i]) * [aspect, 1]) for i in (1, 3))
-    unread = score >= SURE or width >= LONG*height or line.contrast_ratio >= STARK
-    return line.letters >= 2 and (line.text != '' or unread)
+    looks_like_one = score >= SURE or width >= LONG*height or line.contrast_ratio >= STARK
+    return line.letters >= 2 and (line.text != '' or looks_like_one)
 
 @lru_cache(maxsize=16) # what draws and what measures look at the same picture
 def _read(pixels, width, height):
